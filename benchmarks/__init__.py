@@ -1,0 +1,1 @@
+"""Measurements: models, speed, exposure, recovery."""

@@ -1,0 +1,1 @@
+"""Networks behind protocols; knows nothing of video."""

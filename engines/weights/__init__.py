@@ -1,0 +1,1 @@
+"""The weights this project trained, each beside its manifest."""

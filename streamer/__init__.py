@@ -1,0 +1,1 @@
+"""Video in, anonymous video out."""
