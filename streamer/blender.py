@@ -7,13 +7,22 @@ from dataclasses import InitVar, dataclass
 from fractions import Fraction
 from typing import Final
 
-from engines.arrays import UInt8Array
-from streamer.frames import ColorSpec, GeneratedFace, TrackedFrame
+import cv2
+import numpy as np
 
-__all__ = ["AnonymizedFrame", "Blender"]
+from engines.arrays import Float64Array, UInt8Array
+from streamer.color import paste_rgb_into
+from streamer.cover import CoverStyle, cover_into, cover_rect
+from streamer.frames import ColorSpec, GeneratedFace, TrackedFace, TrackedFrame
+
+__all__ = ["AnonymizedFrame", "BlendResult", "Blender", "covers"]
 
 # Private: whoever holds it may call a frame anonymous. It guards against mistakes, not malice.
 _SEAL: Final = object()
+
+# Places in a tracked box (fractions of its size from the centre) that the new face must hide.
+_PROBES: Final = np.array([(0, 0), (-0.2, -0.2), (0.2, -0.2), (-0.15, 0.22), (0.15, 0.22)])
+_PROBE_MASK_MIN: Final = 0.35
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +49,94 @@ class AnonymizedFrame:
             raise TypeError("only Blender.blend builds AnonymizedFrame")
 
 
-class Blender:
-    """Covers every tracked face of a frame."""
+@dataclass(frozen=True, slots=True, eq=False)
+class BlendResult:
+    """An anonymised frame and what was done to each face.
 
-    def blend(self, tracked: TrackedFrame, faces: Mapping[int, GeneratedFace]) -> AnonymizedFrame:
-        """Not there yet."""
-        raise NotImplementedError
+    Attributes:
+        frame: the frame for the sink.
+        replaced: tracks that got a synthetic face.
+        filled: tracks whose box was pixelated or filled instead.
+        rects_xywh_px: track -> even-aligned rectangle that holds every changed pixel.
+    """
+
+    frame: AnonymizedFrame
+    replaced: frozenset[int]
+    filled: frozenset[int]
+    rects_xywh_px: Mapping[int, tuple[int, int, int, int]]
+
+
+def covers(generated: GeneratedFace, face: TrackedFace) -> bool:
+    """Whether a generated face hides the middle of the tracked box.
+
+    Guards against landmarks that went astray: a new face beside the old one hides nothing.
+    """
+    x1, y1, x2, y2 = (float(value) for value in face.box_xyxy_px)
+    size = np.array([x2 - x1, y2 - y1])
+    points = np.array([(x1 + x2) / 2, (y1 + y2) / 2]) + _PROBES * size
+    inverse: Float64Array = cv2.invertAffineTransform(generated.frame_from_crop)
+    in_crop = points @ inverse[:, :2].T + inverse[:, 2]
+    side = generated.mask.shape[0]
+    if not np.isfinite(in_crop).all():
+        return False
+    cells = np.rint(in_crop).astype(int)
+    if (cells < 0).any() or (cells >= side).any():
+        return False
+    return bool((generated.mask[cells[:, 1], cells[:, 0]] >= _PROBE_MASK_MIN).all())
+
+
+def _union(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    x, y = min(a[0], b[0]), min(a[1], b[1])
+    return x, y, max(a[0] + a[2], b[0] + b[2]) - x, max(a[1] + a[3], b[1] + b[3]) - y
+
+
+class Blender:
+    """Covers every tracked face of a frame. Stateless, so any thread may call it.
+
+    Args:
+        fallback: what hides a face that has no usable synthetic one.
+    """
+
+    def __init__(self, *, fallback: CoverStyle) -> None:
+        self._fallback = fallback
+
+    def blend(self, tracked: TrackedFrame, faces: Mapping[int, GeneratedFace]) -> BlendResult:
+        """Replace or cover every face of a frame.
+
+        Args:
+            tracked: the frame and all its faces.
+            faces: synthetic faces by track; a face without one is covered.
+
+        Raises:
+            CoverageError: a box cannot be covered; the frame must not be written.
+        """
+        source = tracked.frame
+        canvas = source.pixels.copy()
+        replaced: set[int] = set()
+        filled: set[int] = set()
+        rects: dict[int, tuple[int, int, int, int]] = {}
+        # Covers first: a synthetic face beside a covered one is then not pixelated itself.
+        order = sorted(tracked.faces, key=lambda face: faces.get(face.track_id) is not None)
+        for face in order:  # walks what was tracked, not what was generated
+            generated = faces.get(face.track_id)
+            if generated is not None and covers(generated, face):
+                rect = paste_rgb_into(
+                    canvas,
+                    source.color,
+                    generated.crop,
+                    generated.mask,
+                    generated.frame_from_crop,
+                )
+                replaced.add(face.track_id)
+            else:
+                rect = cover_rect(face.box_xyxy_px, source.size_hw)
+                cover_into(canvas, rect, self._fallback)
+                filled.add(face.track_id)
+            if rect[2] and rect[3]:
+                previous = rects.get(face.track_id)
+                rects[face.track_id] = rect if previous is None else _union(previous, rect)
+        canvas.setflags(write=False)
+        frame = AnonymizedFrame(
+            canvas, source.color, source.pts, source.time_base, source.index, seal=_SEAL
+        )
+        return BlendResult(frame, frozenset(replaced), frozenset(filled), rects)

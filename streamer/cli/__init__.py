@@ -1,0 +1,1 @@
+"""The commands of `run_stream.py`, one module each."""

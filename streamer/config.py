@@ -1,0 +1,179 @@
+"""Configuration: closed pydantic models, and the loader that explains what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engines.errors import ConfigError
+
+__all__ = [
+    "CONFIGS_FOLDER",
+    "AppConfig",
+    "CoverConfig",
+    "DetectorConfig",
+    "EngineConfig",
+    "IdentityConfig",
+    "KeyLogConfig",
+    "VideoConfig",
+    "load_config",
+]
+
+CONFIGS_FOLDER = Path(__file__).resolve().parents[1] / "configs"
+
+
+class ConfigModel(BaseModel):
+    """Base of all sections: unknown keys refused, values fixed once read."""
+
+    # hide_input: a rejected value may be a URL with its password
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class EngineConfig(ConfigModel):
+    """What runs the networks."""
+
+    provider: Literal["auto", "cpu", "cuda", "openvino", "tensorrt"] = "auto"
+    workers: int = Field(default=0, ge=0, le=64, description="render threads; 0: one per core")
+    cache_folder: Path | None = Field(default=None, description="where built engines are kept")
+
+
+class DetectorConfig(ConfigModel):
+    """How faces are found."""
+
+    model: Path | None = Field(default=None, description="SCRFD-style ONNX; none: our own")
+    long_side_px: int = Field(default=0, ge=0, le=4096, description="0: chosen by frame size")
+    start_score: float | None = Field(default=None, gt=0, lt=1)
+    continue_score: float | None = Field(default=None, gt=0, lt=1)
+
+
+class CoverConfig(ConfigModel):
+    """What happens to faces, and around their first and last sighting."""
+
+    min_face_px: float = Field(default=24.0, ge=8, le=512)
+    extend_before_s: float = Field(default=1.0, ge=0, le=60)
+    extend_after_s: float = Field(default=1.0, ge=0, le=60)
+    fallback: Literal["pixelate", "fill"] = "pixelate"
+    replace: bool = Field(default=True, description="False: pixelate or fill every face")
+
+
+class IdentityConfig(ConfigModel):
+    """How the new identity follows from the old one and the password."""
+
+    rotation: Literal["orthogonal", "reference"] = "orthogonal"
+    level: Annotated[int, Field(ge=0, le=9)] = 4
+    angle_deg: float | None = Field(default=None, gt=0, le=180)
+    scope: Literal["track", "recording", "camera"] = "track"
+    camera_id: str = Field(default="", max_length=200)
+    encoder: Path | None = Field(default=None, description="ArcFace-style ONNX; none: our own")
+    generator: Path | None = Field(default=None, description="manifest of a generator; none: ours")
+
+
+class KeyLogConfig(ConfigModel):
+    """What the key log holds."""
+
+    seal: bool = Field(default=True, description="keep the original face regions, encrypted")
+    assisted: bool = Field(default=True, description="keep the identity embedding, encrypted")
+    irreversible: bool = Field(default=False, description="no log; the keys are thrown away")
+    flush_interval_s: float = Field(default=1.0, gt=0, le=60)
+
+
+class VideoConfig(ConfigModel):
+    """How the output is encoded."""
+
+    codec: Literal["h264", "hevc"] = "h264"
+    crf: int = Field(default=23, ge=0, le=51)
+    preset: str | None = Field(default=None, pattern="^[a-z]+$")
+    keyframe_interval_s: float = Field(default=2.0, gt=0, le=60)
+    drop_audio: bool = False
+
+
+class AppConfig(ConfigModel):
+    """Everything a run can be told besides its source, output and password."""
+
+    engine: EngineConfig = EngineConfig()
+    detector: DetectorConfig = DetectorConfig()
+    cover: CoverConfig = CoverConfig()
+    identity: IdentityConfig = IdentityConfig()
+    keylog: KeyLogConfig = KeyLogConfig()
+    video: VideoConfig = VideoConfig()
+
+
+def load_config(
+    path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> AppConfig:
+    """Read a YAML file and put the command line's options over it.
+
+    Args:
+        path: the file, or a shipped name such as "archive"; None reads `configs/default.yaml`.
+        overrides: section -> key -> value; None values are left out.
+
+    Raises:
+        ConfigError: unreadable file, unknown key (the nearest one is suggested) or bad value.
+    """
+    raw = _read_yaml(_find(path))
+    for section, values in (overrides or {}).items():
+        given = {key: value for key, value in values.items() if value is not None}
+        if given:
+            present = raw.get(section)
+            raw[section] = {**(present if isinstance(present, dict) else {}), **given}
+    try:
+        return AppConfig.model_validate(raw)
+    except ValidationError as exc:
+        raise ConfigError(_explain(exc)) from None
+
+
+def _find(path: Path | None) -> Path:
+    if path is None:
+        return CONFIGS_FOLDER / "default.yaml"
+    shipped = CONFIGS_FOLDER / f"{path}.yaml"
+    if not path.exists() and os.sep not in str(path) and shipped.exists():
+        return shipped
+    return path
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"configuration {path} cannot be read: {exc.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"configuration {path} is not UTF-8 text") from None
+    except yaml.YAMLError as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark is not None else ""
+        raise ConfigError(f"configuration {path} is not valid YAML{where}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
+        raise ConfigError(f"configuration {path} must be a mapping of sections")
+    return raw
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = AppConfig
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            known = _known_keys(item["loc"])
+            near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            lines.append(f"{name}: unknown key; {hint}")
+        else:
+            lines.append(f"{name}: {item['msg']}")
+    return "configuration: " + "; ".join(lines)

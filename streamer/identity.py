@@ -1,0 +1,138 @@
+"""Identities: from embeddings to the keyed identities that the generator gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from engines.arrays import Float32Array
+from engines.errors import EngineLoadError
+from engines.manifest import WEIGHTS_FOLDER, sha256_of
+
+__all__ = ["IdentityKeys", "IdentitySpace", "load_identity_space", "mean_embedding"]
+
+
+class Rotator(Protocol):
+    """A keyed, invertible map on identity coordinates."""
+
+    def rotate(self, z: Float32Array) -> Float32Array:
+        """Original to new."""
+        ...
+
+    def unrotate(self, z: Float32Array) -> Float32Array:
+        """New to original."""
+        ...
+
+
+def mean_embedding(embeddings: Float32Array) -> Float32Array:
+    """The unit mean of some embeddings of one person.
+
+    Args:
+        embeddings: (N, D) float32 unit vectors, N >= 1.
+
+    Returns:
+        (D,) float32, norm 1.
+    """
+    mean = embeddings.mean(axis=0)
+    unit: Float32Array = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+    return unit
+
+
+class IdentitySpace:
+    """The subspace in which real embeddings lie; rotations happen inside it.
+
+    The encoder's last layer has fewer dimensions than its output. A rotation of all 512 would
+    lead out of the subspace, to embeddings that no face has (docs/decisions/0006).
+
+    Args:
+        basis: (K, D) float32 with orthonormal rows.
+    """
+
+    def __init__(self, basis: Float32Array) -> None:
+        self._basis = basis
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates K."""
+        return int(self._basis.shape[0])
+
+    def coordinates(self, embedding: Float32Array) -> Float32Array:
+        """(D,) embedding to (K,) unit coordinates."""
+        inside = self._basis @ embedding
+        unit: Float32Array = (inside / max(float(np.linalg.norm(inside)), 1e-12)).astype(np.float32)
+        return unit
+
+    def embedding(self, coordinates: Float32Array) -> Float32Array:
+        """(K,) coordinates to a (D,) unit embedding."""
+        lifted = self._basis.T @ coordinates
+        unit: Float32Array = (lifted / max(float(np.linalg.norm(lifted)), 1e-12)).astype(np.float32)
+        return unit
+
+
+def load_identity_space(
+    extra: Mapping[str, object], folder: Path = WEIGHTS_FOLDER
+) -> IdentitySpace:
+    """The space that a generator was trained for.
+
+    Args:
+        extra: further entries of the generator's manifest; `identity_basis` names the file.
+        folder: where the file lies.
+
+    Raises:
+        EngineLoadError: missing file or wrong hash.
+    """
+    entry = extra.get("identity_basis")
+    if not isinstance(entry, dict):
+        return IdentitySpace(np.eye(512, dtype=np.float32))
+    path = folder / str(entry["file"])
+    if not path.is_file() or sha256_of(path) != entry["sha256"]:
+        raise EngineLoadError(path, "missing, or its SHA-256 differs from the manifest")
+    return IdentitySpace(np.load(path, allow_pickle=False).astype(np.float32))
+
+
+class IdentityKeys:
+    """Turns the embeddings of a recording into keyed identities and back. Thread-safe after use.
+
+    Args:
+        space: the subspace that rotations act in.
+        make_rotator: gives the rotator of a scope id; called once for each.
+        scope: how far one pseudonym reaches.
+        camera_id: names the camera when the scope is "camera".
+    """
+
+    def __init__(
+        self,
+        space: IdentitySpace,
+        make_rotator: Callable[[str], Rotator],
+        *,
+        scope: Literal["track", "recording", "camera"],
+        camera_id: str = "",
+    ) -> None:
+        self._space = space
+        self._make_rotator = make_rotator
+        self._scope = scope
+        self._camera_id = camera_id
+        self._rotators: dict[str, Rotator] = {}
+
+    def scope_id(self, identity_id: int) -> str:
+        """The name under which the key of an identity is derived."""
+        return {"track": f"{identity_id}", "recording": "", "camera": self._camera_id}[self._scope]
+
+    def _rotator(self, identity_id: int) -> Rotator:
+        name = self.scope_id(identity_id)
+        if name not in self._rotators:
+            self._rotators[name] = self._make_rotator(name)
+        return self._rotators[name]
+
+    def protect(self, identity_id: int, embedding: Float32Array) -> Float32Array:
+        """(D,) original embedding to the (D,) unit embedding of the new face."""
+        coordinates = self._space.coordinates(embedding)
+        return self._space.embedding(self._rotator(identity_id).rotate(coordinates))
+
+    def recover(self, identity_id: int, embedding: Float32Array) -> Float32Array:
+        """(D,) embedding of the new face to that of the original, if the password was right."""
+        coordinates = self._space.coordinates(embedding)
+        return self._space.embedding(self._rotator(identity_id).unrotate(coordinates))
