@@ -1,0 +1,236 @@
+"""The key log's cryptography: wrapping the file key, header MAC, sealing and opening chunks.
+
+Constructions: docs/keylog-format.md, sections 2 and 3. Every primitive comes from `cryptography`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.constant_time import bytes_eq
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+
+from engines.errors import KeyLogTamperedError
+from streamer.key_log_chunks import TAG_BYTES, ChunkKind, ChunkPrefix, encode_prefix
+from streamer.keys import MasterKey, derive_key
+
+__all__ = [
+    "FileKeys",
+    "X25519Identity",
+    "chunk_hash",
+    "open_chunk",
+    "sign_chunk",
+    "unwrap_with_identity",
+    "unwrap_with_master",
+    "verify_signature",
+    "wrap_for_master",
+    "wrap_for_recipient",
+]
+
+_ZERO_NONCE: Final = bytes(12)
+_LABEL: Final = b"veilstream-keylog/1 "
+
+
+class X25519Identity:
+    """A recipient's secret key. Its bytes appear in no repr."""
+
+    __slots__ = ("_secret", "public")
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = X25519PrivateKey.from_private_bytes(secret)
+        self.public: bytes = self._secret.public_key().public_bytes_raw()
+
+    def __repr__(self) -> str:
+        return "X25519Identity(***)"
+
+    def shared(self, public: bytes) -> bytes:
+        """Shared secret with a public key.
+
+        Raises:
+            ValueError: the public key gives the all-zero secret.
+        """
+        return self._secret.exchange(X25519PublicKey.from_public_bytes(public))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FileKeys:
+    """All keys of one log, from its file key. Its bytes appear in no repr.
+
+    Attributes:
+        file_key: 32 bytes.
+        core_hash: 32 bytes, H of the header.
+    """
+
+    file_key: bytes
+    core_hash: bytes
+
+    def header_mac(self, data: bytes) -> bytes:
+        """MAC over the header's bytes; 32 bytes."""
+        mac = HMAC(self._derive(b"header-mac"), SHA256())
+        mac.update(data)
+        return mac.finalize()
+
+    def check_header_mac(self, data: bytes, mac: bytes) -> bool:
+        """Whether the MAC is right, compared in constant time."""
+        return bytes_eq(self.header_mac(data), mac)
+
+    def track_key(self, track_id: int) -> bytes:
+        """The key that opens one track's chunks and nothing else."""
+        return self._derive(b"track" + struct.pack("<I", track_id))
+
+    def general_key(self) -> bytes:
+        """The key of what belongs to no track."""
+        return self._derive(b"general")
+
+    def chunk_key(self, prefix: ChunkPrefix) -> bytes:
+        """The key that opens one chunk and nothing else."""
+        has_track = prefix.kind.has_track
+        above = self.track_key(prefix.track_id) if has_track else self.general_key()
+        info = _LABEL + b"chunk" + struct.pack("<QB", prefix.index, prefix.kind)
+        return derive_key(above, salt=b"", info=info)
+
+    def seal(self, prefix: ChunkPrefix, records: bytes) -> bytes:
+        """The body of a chunk whose prefix is complete."""
+        cipher = ChaCha20Poly1305(self.chunk_key(prefix))
+        bound = self.core_hash + encode_prefix(prefix)
+        if prefix.kind.is_plain:
+            return records + cipher.encrypt(_nonce(prefix), b"", bound + records)
+        return cipher.encrypt(_nonce(prefix), records, bound)
+
+    def open(self, prefix: ChunkPrefix, body: bytes) -> bytes:
+        """The records of a chunk.
+
+        Raises:
+            KeyLogTamperedError: it is not what this log's writer wrote at this place.
+        """
+        return open_chunk(self.chunk_key(prefix), self.core_hash, prefix, body)
+
+    def _derive(self, what: bytes) -> bytes:
+        return derive_key(self.file_key, salt=self.core_hash, info=_LABEL + what)
+
+
+def open_chunk(key: bytes, core_hash: bytes, prefix: ChunkPrefix, body: bytes) -> bytes:
+    """The records of a chunk, with its own key, as a grant holds it.
+
+    Raises:
+        KeyLogTamperedError: the tag does not fit.
+    """
+    cipher = ChaCha20Poly1305(key)
+    bound = core_hash + encode_prefix(prefix)
+    try:
+        if prefix.kind.is_plain:
+            records = body[:-TAG_BYTES]
+            cipher.decrypt(_nonce(prefix), body[-TAG_BYTES:], bound + records)
+            return records
+        return cipher.decrypt(_nonce(prefix), body, bound)
+    except InvalidTag:
+        raise KeyLogTamperedError(
+            f"chunk {prefix.index} ({prefix.kind.name}) is not what was written there"
+        ) from None
+
+
+def chunk_hash(prefix: bytes, body: bytes) -> bytes:
+    """SHA-256 that closes a chunk; 32 bytes."""
+    digest = hashlib.sha256(prefix)
+    digest.update(body)
+    return digest.digest()
+
+
+def wrap_for_master(file_key: bytes, master: MasterKey, core_hash: bytes) -> bytes:
+    """The file key wrapped for a password; 48 bytes."""
+    return ChaCha20Poly1305(_password_kek(master, core_hash)).encrypt(_ZERO_NONCE, file_key, None)
+
+
+def unwrap_with_master(wrapped: bytes, master: MasterKey, core_hash: bytes) -> bytes | None:
+    """The file key, or None if the password is another one."""
+    return _unwrap(_password_kek(master, core_hash), wrapped)
+
+
+def wrap_for_recipient(
+    secret: bytes, recipient: bytes, core_hash: bytes, *, what: bytes = b"wrap-x25519"
+) -> tuple[bytes, bytes]:
+    """A secret wrapped for a public key.
+
+    Args:
+        secret: 32 bytes, the file key or a share of it.
+        recipient: 32 bytes, X25519 public key.
+        core_hash: H of the log.
+        what: label that keeps the kinds of stanzas apart.
+
+    Returns:
+        Ephemeral public key (32 bytes) and wrapped secret (48 bytes).
+
+    Raises:
+        ValueError: the public key is one that gives no secret.
+    """
+    ephemeral = X25519PrivateKey.generate()
+    public = ephemeral.public_key().public_bytes_raw()
+    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient))
+    kek = _recipient_kek(shared, public, recipient, core_hash, what)
+    return public, ChaCha20Poly1305(kek).encrypt(_ZERO_NONCE, secret, None)
+
+
+def unwrap_with_identity(
+    wrapped: bytes,
+    ephemeral: bytes,
+    identity: X25519Identity,
+    core_hash: bytes,
+    *,
+    what: bytes = b"wrap-x25519",
+) -> bytes | None:
+    """The secret, or None if it was wrapped for somebody else."""
+    try:
+        shared = identity.shared(ephemeral)
+    except ValueError:
+        return None
+    return _unwrap(_recipient_kek(shared, ephemeral, identity.public, core_hash, what), wrapped)
+
+
+def sign_chunk(signer: Ed25519PrivateKey, core_hash: bytes, index: int, previous: bytes) -> bytes:
+    """Body of a SIGNATURE chunk: vouches for all chunks before it; 64 bytes."""
+    return signer.sign(_signed(core_hash, index, previous))
+
+
+def verify_signature(public: bytes, core_hash: bytes, prefix: ChunkPrefix, body: bytes) -> bool:
+    """Whether a SIGNATURE chunk was made by the holder of the device key."""
+    if prefix.kind is not ChunkKind.SIGNATURE:
+        return False
+    message = _signed(core_hash, prefix.index, prefix.previous)
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(body, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _nonce(prefix: ChunkPrefix) -> bytes:
+    return bytes(4) + struct.pack("<Q", prefix.index)
+
+
+def _signed(core_hash: bytes, index: int, previous: bytes) -> bytes:
+    return _LABEL + b"signature" + core_hash + struct.pack("<Q", index) + previous
+
+
+def _password_kek(master: MasterKey, core_hash: bytes) -> bytes:
+    return master.derive(salt=core_hash, info=_LABEL + b"wrap-password")
+
+
+def _recipient_kek(
+    shared: bytes, ephemeral: bytes, recipient: bytes, core_hash: bytes, what: bytes
+) -> bytes:
+    return derive_key(shared, salt=ephemeral + recipient, info=_LABEL + what + core_hash)
+
+
+def _unwrap(kek: bytes, wrapped: bytes) -> bytes | None:
+    try:
+        return ChaCha20Poly1305(kek).decrypt(_ZERO_NONCE, wrapped, None)
+    except InvalidTag:
+        return None
