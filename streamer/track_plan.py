@@ -1,0 +1,279 @@
+"""The plan of one track: covered frames, smooth boxes and transforms, and what is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.arrays import Float64Array
+from streamer.aligner import AlignerOptions, plausible_landmarks, similarities_from_landmarks
+from streamer.association import box_sides_px, contained_ratios
+from streamer.extension import ExtensionOptions, absorb_loose, extension_boxes
+from streamer.smoothing import SmoothingOptions, fill_gaps, longest_runs_only, smooth
+from streamer.track_table import Observations
+
+__all__ = ["LookBackOptions", "Timeline", "TrackPlan", "plan_track"]
+
+_INTERPOLATED_WEIGHT: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class LookBackOptions:
+    """How tracks become a plan.
+
+    Attributes:
+        crop_size_px: side of the crops that the transforms are for.
+        start_score: a track whose best score is lower is weak: filled, and hardly extended.
+        min_sightings: a track seen less often is weak too.
+        min_face_px: smaller faces are filled; once replaced, they stay so down to `keep_face_px`.
+        keep_face_px: see `min_face_px`.
+        max_replace_gap_s: longest time without landmarks in which the face is still replaced.
+        min_replace_s: shorter stretches of replacing are filled, so that a face does not flap.
+        margin_top_ratio: how far a filled box reaches above the detected one, by its height.
+        margin_side_ratio: to each side, by its width.
+        margin_bottom_ratio: below, by its height.
+        gap_growth_per_s: growth of a box with the time to the nearest sighting inside a track.
+        hidden_ratio: an extension or weak box that lies this far inside a seen one is dropped.
+        aligner: when landmarks are believed.
+        smoothing: for boxes and landmarks.
+        extension: before the first and after the last sighting.
+    """
+
+    crop_size_px: int = 160
+    start_score: float = 0.5
+    min_sightings: int = 2
+    min_face_px: float = 24.0
+    keep_face_px: float = 20.0
+    max_replace_gap_s: float = 0.3
+    min_replace_s: float = 0.15
+    margin_top_ratio: float = 0.25
+    margin_side_ratio: float = 0.15
+    margin_bottom_ratio: float = 0.15
+    gap_growth_per_s: float = 0.6
+    hidden_ratio: float = 0.7
+    aligner: AlignerOptions = field(default_factory=AlignerOptions)
+    smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
+    extension: ExtensionOptions = field(default_factory=ExtensionOptions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """The frames of a recording or window.
+
+    Attributes:
+        times_s: (F,) float64.
+        shots: (F,) int64.
+        sizes_hw: (F, 2) int64.
+    """
+
+    times_s: Float64Array
+    shots: NDArray[np.int64]
+    sizes_hw: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackPlan:
+    """One track, one row a frame, ordered by frame.
+
+    Attributes:
+        frames: (N,) int64.
+        boxes_xyxy_px: (N, 4) float64 detected or estimated box.
+        cover_xyxy_px: (N, 4) float64 region to fill, with margins and growth.
+        frame_from_crop: (N, 2, 3) float64, NaN where filled.
+        is_seen: (N,) bool, the detector saw the face in this frame.
+        is_extended: (N,) bool, before the first or after the last sighting.
+        is_weak: the whole track may be a false alarm.
+    """
+
+    frames: NDArray[np.int64]
+    boxes_xyxy_px: Float64Array
+    cover_xyxy_px: Float64Array
+    frame_from_crop: Float64Array
+    is_seen: NDArray[np.bool_]
+    is_extended: NDArray[np.bool_]
+    is_weak: bool
+
+
+def plan_track(
+    seen: Observations,
+    loose: Observations,
+    timeline: Timeline,
+    options: LookBackOptions,
+    *,
+    is_weak: bool,
+) -> TrackPlan:
+    """Plan one track.
+
+    Args:
+        seen: its sightings, ordered by frame, all in one shot.
+        loose: detections of no track, which may continue it.
+        timeline: the frames.
+        options: how.
+        is_weak: it may be a false alarm.
+    """
+    extension = options.extension
+    before_s = extension.weak_s if is_weak else extension.before_s
+    after_s = extension.weak_s if is_weak else extension.after_s
+    for reach_s, step in ((before_s, -1), (after_s, 1)):
+        seen = absorb_loose(
+            seen, loose, timeline.times_s, timeline.shots, extension, reach_s=reach_s, step=step
+        )
+    inside = _plan_inside(seen, timeline.times_s, options, is_weak=is_weak)
+    parts = [inside]
+    for reach_s, step in ((before_s, -1), (after_s, 1)):
+        added = _plan_extension(seen, timeline, options, reach_s=reach_s, step=step)
+        parts.insert(0 if step < 0 else len(parts), added)
+    return _joined(parts, is_weak)
+
+
+def _joined(parts: list[TrackPlan], is_weak: bool) -> TrackPlan:
+    return TrackPlan(
+        np.concatenate([part.frames for part in parts]),
+        np.concatenate([part.boxes_xyxy_px for part in parts]),
+        np.concatenate([part.cover_xyxy_px for part in parts]),
+        np.concatenate([part.frame_from_crop for part in parts]),
+        np.concatenate([part.is_seen for part in parts]),
+        np.concatenate([part.is_extended for part in parts]),
+        is_weak,
+    )
+
+
+def _with_margin(
+    boxes: Float64Array, growth: Float64Array, options: LookBackOptions
+) -> Float64Array:
+    """Enlarge (N, 4) boxes so that chin, ears and forehead are hidden too."""
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    extra = (growth[:, None] - 1) / 2
+    sides = options.margin_side_ratio
+    low = np.array([sides, options.margin_top_ratio]) + extra
+    high = np.array([sides, options.margin_bottom_ratio]) + extra
+    return np.concatenate([boxes[:, :2] - low * sizes, boxes[:, 2:] + high * sizes], axis=1)
+
+
+def _time_to_nearest(known_s: Float64Array, wanted_s: Float64Array) -> tuple[Float64Array, ...]:
+    """Time to the known instant before and after each wanted one; infinite where there is none."""
+    edges = np.concatenate([[-np.inf], known_s, [np.inf]])
+    right = np.searchsorted(known_s, wanted_s, side="left") + 1
+    exact = np.isin(wanted_s, known_s)
+    return (
+        np.where(exact, 0.0, wanted_s - edges[right - 1]),
+        np.where(exact, 0.0, edges[right] - wanted_s),
+    )
+
+
+def _plan_inside(
+    seen: Observations, all_times_s: Float64Array, options: LookBackOptions, *, is_weak: bool
+) -> TrackPlan:
+    """From the first to the last sighting: gaps closed, boxes and transforms smoothed."""
+    frames = np.arange(seen.frames[0], seen.frames[-1] + 1)
+    times_s, seen_s = all_times_s[frames], all_times_s[seen.frames]
+    is_seen = np.isin(frames, seen.frames)
+    raw = fill_gaps(seen_s, seen.boxes_xyxy_px.astype(np.float64), times_s)
+    sides = box_sides_px(raw)
+    weights = np.where(is_seen, 1.0, _INTERPOLATED_WEIGHT)
+    boxes = smooth(times_s, raw, weights, sides, options.smoothing)
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1.0)
+    before_s, after_s = _time_to_nearest(seen_s, times_s)
+    growth = 1 + options.gap_growth_per_s * np.minimum(before_s, after_s)
+    # Smoothing may pull a box off the face; where it was seen, it stays covered.
+    low, high = np.minimum(boxes[:, :2], raw[:, :2]), np.maximum(boxes[:, 2:], raw[:, 2:])
+    cover = _with_margin(np.concatenate([low, high], axis=1), growth, options)
+    transforms = np.full((len(frames), 2, 3), np.nan)
+    if not is_weak:
+        transforms = _transforms(seen, times_s, seen_s, boxes, options)
+    return TrackPlan(
+        frames, boxes, cover, transforms, is_seen, np.zeros(len(frames), np.bool_), is_weak
+    )
+
+
+def _transforms(
+    seen: Observations,
+    times_s: Float64Array,
+    seen_s: Float64Array,
+    boxes: Float64Array,
+    options: LookBackOptions,
+) -> Float64Array:
+    """(N, 2, 3) smooth transforms of the frames in which the face is replaced; NaN in others."""
+    nothing = np.full((len(times_s), 2, 3), np.nan)
+    seen_boxes = seen.boxes_xyxy_px.astype(np.float64)
+    known = plausible_landmarks(seen.landmarks_px, seen_boxes, options.aligner)
+    if not known.any():
+        return nothing
+    # Inside a gap the landmarks go with the box, so they are interpolated by their place in it.
+    corner, size = seen_boxes[known, None, :2], box_sides_px(seen_boxes[known])[:, None, None]
+    placed = (seen.landmarks_px[known] - corner) / size
+    relative = fill_gaps(seen_s[known], placed.reshape(-1, 10), times_s).reshape(-1, 5, 2)
+    sides = box_sides_px(boxes)
+    points = relative * sides[:, None, None] + boxes[:, None, :2]
+    before_s, after_s = _time_to_nearest(seen_s[known], times_s)
+    is_known = before_s == 0.0
+    rows = np.searchsorted(seen_s[known], times_s[is_known])
+    points[is_known] = seen.landmarks_px[known][rows]
+    weights = np.where(is_known, 1.0, _INTERPOLATED_WEIGHT)
+    points = smooth(times_s, points.reshape(-1, 10), weights, sides, options.smoothing)
+    points = points.reshape(-1, 5, 2)
+    fits = plausible_landmarks(points, boxes, options.aligner)
+    fits &= before_s + after_s <= options.max_replace_gap_s
+    fits &= _large_enough(sides, options)
+    fits = longest_runs_only(fits, times_s, options.min_replace_s)
+    transforms = similarities_from_landmarks(points, options.crop_size_px)
+    return np.where(fits[:, None, None], transforms, nothing)
+
+
+def _large_enough(sides: Float64Array, options: LookBackOptions) -> NDArray[np.bool_]:
+    """Whether each box is large enough to be replaced.
+
+    Runs above the lower limit that touch the upper one count, so a face at the limit does not flap.
+    """
+    may = sides >= options.keep_face_px
+    must = sides >= options.min_face_px
+    runs = np.cumsum(np.concatenate([[True], may[1:] != may[:-1]])) - 1
+    touches = np.bincount(runs, weights=must.astype(np.float64)) > 0
+    return np.asarray(may & touches[runs])
+
+
+def _plan_extension(
+    seen: Observations,
+    timeline: Timeline,
+    options: LookBackOptions,
+    *,
+    reach_s: float,
+    step: int,
+) -> TrackPlan:
+    """Before the first (step -1) or after the last (step 1) sighting: a growing filled box."""
+    times_s, extension = timeline.times_s, options.extension
+    end = int(seen.frames[0 if step < 0 else -1])
+    box = seen.boxes_xyxy_px[0 if step < 0 else -1]
+    if box[3] - box[1] > extension.large_ratio * timeline.sizes_hw[end, 0]:
+        reach_s = max(reach_s, extension.large_s)
+    low, high = np.searchsorted(times_s, [times_s[end] - reach_s, times_s[end] + reach_s + 1e-9])
+    frames = np.arange(low, end) if step < 0 else np.arange(end + 1, high)
+    frames = frames[timeline.shots[frames] == timeline.shots[end]]
+    order = slice(None, None, -step)
+    near = slice(None, 15)
+    expected, grown = extension_boxes(
+        times_s[seen.frames][order][near],
+        seen.boxes_xyxy_px[order][near].astype(np.float64),
+        times_s[frames],
+        extension,
+    )
+    height, width = timeline.sizes_hw[end].tolist()
+    picture = np.array([[0, 0, width, height]], np.float32)
+    is_inside = contained_ratios(grown.astype(np.float32), picture)[:, 0] > 0.05
+    # Once it has left the picture it stays out.
+    outwards = is_inside[::step]
+    is_inside = np.logical_and.accumulate(outwards)[::step] if len(outwards) else is_inside
+    frames, expected, grown = frames[is_inside], expected[is_inside], grown[is_inside]
+    count = len(frames)
+    return TrackPlan(
+        frames,
+        expected,
+        _with_margin(grown, np.ones(count), options),
+        np.full((count, 2, 3), np.nan),
+        np.zeros(count, np.bool_),
+        np.ones(count, np.bool_),
+        False,
+    )
