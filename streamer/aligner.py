@@ -54,7 +54,8 @@ class AlignerOptions:
         max_scale_ratio: largest such ratio.
         max_centre_offset_ratio: from the box centre to the face centre, by the size of the box.
         max_yaw_ratio: sideways way of the nose from the middle of eyes and mouth, by face size.
-        max_roll_deg: turn of the head in the picture plane.
+        max_roll_deg: turn of the head in the picture plane; any, since pictures may be stored on
+            their side or head.
     """
 
     max_residual_ratio: float = 0.12
@@ -63,7 +64,7 @@ class AlignerOptions:
     max_scale_ratio: float = 1.7
     max_centre_offset_ratio: float = 0.3
     max_yaw_ratio: float = 0.34
-    max_roll_deg: float = 100.0
+    max_roll_deg: float = 180.0
 
 
 def template_px(crop_size_px: int) -> Float64Array:

@@ -32,9 +32,8 @@ class LookBackOptions:
         keep_face_px: see `min_face_px`.
         max_replace_gap_s: longest time without landmarks in which the face is still replaced.
         min_replace_s: shorter stretches of replacing are filled, so that a face does not flap.
-        margin_top_ratio: how far a filled box reaches above the detected one, by its height.
-        margin_side_ratio: to each side, by its width.
-        margin_bottom_ratio: below, by its height.
+        margin_ratio: how far a filled box reaches beyond the detected one, by its size; the same on
+            all sides, since a picture may be stored on its side.
         gap_growth_per_s: growth of a box with the time to the nearest sighting inside a track.
         hidden_ratio: an extension or weak box that lies this far inside a seen one is dropped.
         aligner: when landmarks are believed.
@@ -49,9 +48,7 @@ class LookBackOptions:
     keep_face_px: float = 20.0
     max_replace_gap_s: float = 0.3
     min_replace_s: float = 0.15
-    margin_top_ratio: float = 0.25
-    margin_side_ratio: float = 0.15
-    margin_bottom_ratio: float = 0.15
+    margin_ratio: float = 0.2
     gap_growth_per_s: float = 0.6
     hidden_ratio: float = 0.7
     aligner: AlignerOptions = field(default_factory=AlignerOptions)
@@ -146,11 +143,8 @@ def _with_margin(
 ) -> Float64Array:
     """Enlarge (N, 4) boxes so that chin, ears and forehead are hidden too."""
     sizes = boxes[:, 2:] - boxes[:, :2]
-    extra = (growth[:, None] - 1) / 2
-    sides = options.margin_side_ratio
-    low = np.array([sides, options.margin_top_ratio]) + extra
-    high = np.array([sides, options.margin_bottom_ratio]) + extra
-    return np.concatenate([boxes[:, :2] - low * sizes, boxes[:, 2:] + high * sizes], axis=1)
+    extra = (options.margin_ratio + (growth[:, None] - 1) / 2) * sizes
+    return np.concatenate([boxes[:, :2] - extra, boxes[:, 2:] + extra], axis=1)
 
 
 def _time_to_nearest(known_s: Float64Array, wanted_s: Float64Array) -> tuple[Float64Array, ...]:
