@@ -1,0 +1,100 @@
+"""KeyLogCursor: the records of one frame after the other, with flat memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from engines.errors import KeyLogTamperedError
+from streamer.key_log_chunks import ChunkKind
+from streamer.key_log_framing import ChunkRef
+from streamer.key_log_reader import KeyLogReader
+from streamer.key_log_records import Face, SealedPatch
+
+__all__ = ["FrameRecords", "KeyLogCursor"]
+
+_EMPTY: Final[tuple[()]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecords:
+    """What the log holds for one frame.
+
+    Attributes:
+        pts: the frame.
+        faces: one for each face that was covered.
+        patches: sealed original regions.
+    """
+
+    pts: int
+    faces: tuple[Face, ...]
+    patches: tuple[SealedPatch, ...]
+
+
+class KeyLogCursor:
+    """Walks through a log's frames by ascending pts. Not thread-safe.
+
+    Holds the decoded chunks whose span reaches over the current pts and no others.
+
+    Args:
+        reader: stays open while this is used.
+        track_ids: only these tracks; None for all.
+        salvage: leave out damaged chunks (named in `reader.damage`) instead of raising.
+    """
+
+    def __init__(
+        self,
+        reader: KeyLogReader,
+        *,
+        track_ids: Collection[int] | None = None,
+        salvage: bool = False,
+    ) -> None:
+        self._reader = reader
+        self._salvage = salvage
+        self._waiting = sorted(
+            (
+                ref
+                for ref in reader.chunks
+                if ref.prefix.kind is ChunkKind.TRACK_DATA
+                and (track_ids is None or ref.prefix.track_id in track_ids)
+            ),
+            key=lambda ref: (ref.prefix.first_pts, ref.prefix.index),
+            reverse=True,
+        )
+        self._records: dict[int, list[Face | SealedPatch]] = {}
+        self._order: list[int] = []
+
+    def at(self, pts: int) -> FrameRecords:
+        """The records of a frame; frames must be asked for in ascending order.
+
+        Raises:
+            KeyLogTamperedError: a chunk that reaches over this frame was changed.
+        """
+        while self._waiting and self._waiting[-1].prefix.first_pts <= pts:
+            ref = self._waiting.pop()
+            if ref.prefix.last_pts >= pts:
+                self._load(ref)
+        while self._order and self._order[0] < pts:
+            self._records.pop(heapq.heappop(self._order), None)
+        found = self._records.get(pts, _EMPTY)
+        return FrameRecords(
+            pts,
+            tuple(record for record in found if isinstance(record, Face)),
+            tuple(record for record in found if isinstance(record, SealedPatch)),
+        )
+
+    def _load(self, ref: ChunkRef) -> None:
+        try:
+            records = self._reader.read_chunk(ref)
+        except KeyLogTamperedError:
+            if not self._salvage:
+                raise
+            return
+        for record in records:
+            if isinstance(record, Face | SealedPatch):
+                if record.pts not in self._records:
+                    self._records[record.pts] = []
+                    heapq.heappush(self._order, record.pts)
+                self._records[record.pts].append(record)

@@ -1,0 +1,283 @@
+"""KeyLogWriter: appends records to an encrypted, crash-safe key log.
+
+Format: docs/keylog-format.md; section 9 states what survives a crash.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from engines.errors import KeyLogError
+from streamer.key_log_access import Access, PasswordStanza, Stanza, X25519Stanza
+from streamer.key_log_crypto import FileKeys, wrap_for_master, wrap_for_recipient
+from streamer.key_log_envelope import build_envelope
+from streamer.key_log_file import AppendFile
+from streamer.key_log_header import KeyLogHeader, core_hash, encode_core
+from streamer.key_log_records import End, Face, Record, TrackStart
+from streamer.key_log_sealer import ChunkSealer
+from streamer.keys import KdfParams, derive_master_key
+
+__all__ = ["KeyLogWriter", "Recipient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Whoever may open a log with a secret key.
+
+    Attributes:
+        label: public name.
+        public: 32 bytes, X25519 public key.
+    """
+
+    label: str
+    public: bytes
+
+
+class KeyLogWriter:
+    """One key log being written. Thread-safe. Use as a context manager or call `close`.
+
+    Leaving the context after an error aborts: what was appended is written, the end marker is not.
+    Make one with `create`.
+    """
+
+    def __init__(
+        self,
+        file: AppendFile,
+        sealer: ChunkSealer,
+        *,
+        flush_interval_s: float,
+        now: Callable[[], float],
+    ) -> None:
+        self._file = file
+        self._sealer: ChunkSealer | None = sealer
+        self._interval_s = flush_interval_s
+        self._now = now
+        self._lock = threading.Lock()
+        self._flushed_at = now()
+        self._faces = 0
+        self._generated = 0
+        self._filled = 0
+        self._stop = threading.Event()
+        self._flusher: threading.Thread | None = None
+
+    @staticmethod
+    def create(
+        path: Path,
+        *,
+        header: KeyLogHeader,
+        password: bytes | None = None,
+        recipients: Sequence[Recipient] = (),
+        signer: Ed25519PrivateKey | None = None,
+        overwrite: bool = False,
+        flush_interval_s: float = 1.0,
+        fsync_interval_s: float = 5.0,
+        background: bool = True,
+        now: Callable[[], float] = time.monotonic,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> KeyLogWriter:
+        """Create a log with mode 0600 and write its header.
+
+        Args:
+            path: must not exist unless `overwrite`.
+            header: describes the recording; its `signer` is filled in from `signer`.
+            password: opens the log; stretched with the header's `kdf`, or with a fresh salt.
+            recipients: public keys whose owners may open it too.
+            signer: device key that signs the log at its end.
+            overwrite: replace an existing file.
+            flush_interval_s: longest time that a record stays in memory.
+            fsync_interval_s: longest time that a record stays in the kernel's memory only.
+            background: flush from a thread too, so that records do not wait for the next one.
+            now: clock in seconds.
+            random_bytes: source of keys and salts.
+
+        Raises:
+            KeyLogError: the file exists or cannot be written.
+            ValueError: neither password nor recipients, or a header that does not fit.
+        """
+        if signer is not None:
+            public = signer.public_key().public_bytes_raw()
+            header = dataclasses.replace(header, signer=public)
+        elif header.signer is not None:
+            raise ValueError("the header names a signer, but its key was not given")
+        core = encode_core(header)
+        keys = FileKeys(random_bytes(32), core_hash(core))
+        kdf = header.kdf or KdfParams.generate(random_bytes)
+        access = Access(0, _stanzas(keys, password, kdf, recipients))
+        file = AppendFile.create(
+            path, overwrite=overwrite, fsync_interval_s=fsync_interval_s, now=now
+        )
+        try:
+            file.append(build_envelope(core, access, keys))
+            file.sync()
+        except BaseException:
+            file.close()
+            path.unlink(missing_ok=True)
+            raise
+        sealer = ChunkSealer(keys, signer)
+        writer = KeyLogWriter(file, sealer, flush_interval_s=flush_interval_s, now=now)
+        if background:
+            writer._start_flusher()
+        return writer
+
+    def __enter__(self) -> KeyLogWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._sealer is None:
+            return
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    @property
+    def path(self) -> Path:
+        """Where the log lies."""
+        return self._file.path
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes written so far."""
+        return self._file.size_bytes
+
+    def append(self, record: Record) -> None:
+        """Add one record. A TrackStart is written before this returns, with all before it.
+
+        Raises:
+            KeyLogError: the file cannot be written; later calls raise it again.
+            ValueError: closed, a face before its TrackStart, an End, or a record too large.
+        """
+        with self._lock:
+            sealer = self._open_sealer()
+            chunks = sealer.add(record)
+            if isinstance(record, Face):
+                self._faces += 1
+                self._generated += record.is_generated
+                self._filled += record.is_filled
+            is_due = self._now() - self._flushed_at >= self._interval_s
+            if isinstance(record, TrackStart) or is_due:
+                chunks += sealer.take()
+                self._flushed_at = self._now()
+            if chunks:
+                self._file.append(chunks)
+                self._file.sync_if_due()
+
+    def flush(self) -> None:
+        """Hand everything appended so far to the operating system.
+
+        Raises:
+            KeyLogError: the file cannot be written.
+            ValueError: closed.
+        """
+        with self._lock:
+            self._flush_locked(self._open_sealer())
+
+    def close(self, summary: End | None = None) -> None:
+        """Write the end marker (and the signature) and close. A second call does nothing.
+
+        Args:
+            summary: status, frames and span; the counts of tracks and faces are filled in here.
+
+        Raises:
+            KeyLogError: the file cannot be written.
+        """
+        self._stop_flusher()
+        with self._lock:
+            sealer = self._sealer
+            if sealer is None:
+                return
+            try:
+                end = dataclasses.replace(
+                    summary or End(),
+                    tracks=sealer.track_count,
+                    faces=self._faces,
+                    generated=self._generated,
+                    filled=self._filled,
+                )
+                self._file.append(sealer.finish(end))
+                self._file.sync()
+            finally:
+                self._forget()
+
+    def abort(self) -> None:
+        """Write what is pending but no end marker, and close; never raises KeyLogError."""
+        self._stop_flusher()
+        with self._lock:
+            sealer = self._sealer
+            if sealer is None:
+                return
+            try:
+                self._flush_locked(sealer)
+                self._file.sync()
+            except KeyLogError:
+                pass  # the error that led here is the one to report
+            finally:
+                self._forget()
+
+    def _flush_locked(self, sealer: ChunkSealer) -> None:
+        chunks = sealer.take()
+        self._flushed_at = self._now()
+        if chunks:
+            self._file.append(chunks)
+        self._file.sync_if_due()
+
+    def _open_sealer(self) -> ChunkSealer:
+        if self._sealer is None:
+            raise ValueError("the key log is closed")
+        self._file.raise_failure()
+        return self._sealer
+
+    def _forget(self) -> None:
+        # Dropping the last references is all that Python allows for keys held as bytes.
+        self._sealer = None
+        self._file.close()
+
+    def _start_flusher(self) -> None:
+        self._flusher = threading.Thread(target=self._flush_often, name="key-log", daemon=True)
+        self._flusher.start()
+
+    def _stop_flusher(self) -> None:
+        self._stop.set()
+        if self._flusher is not None and self._flusher is not threading.current_thread():
+            self._flusher.join()
+
+    def _flush_often(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            with self._lock:
+                if self._sealer is None:
+                    return
+                try:
+                    self._flush_locked(self._sealer)
+                except KeyLogError:
+                    return  # kept by the file; the next append raises it
+
+
+def _stanzas(
+    keys: FileKeys, password: bytes | None, kdf: KdfParams, recipients: Sequence[Recipient]
+) -> tuple[Stanza, ...]:
+    stanzas: list[Stanza] = []
+    if password is not None:
+        master = derive_master_key(password, kdf)
+        wrapped = wrap_for_master(keys.file_key, master, keys.core_hash)
+        master.wipe()
+        stanzas.append(PasswordStanza("password", kdf, wrapped))
+    for recipient in recipients:
+        ephemeral, wrapped = wrap_for_recipient(keys.file_key, recipient.public, keys.core_hash)
+        stanzas.append(X25519Stanza(recipient.label, recipient.public, ephemeral, wrapped))
+    if not stanzas:
+        raise ValueError("a key log needs a password or a recipient")
+    return tuple(stanzas)
