@@ -86,6 +86,7 @@ class CopiedPacket:
         duration: in the same units, 0 where unknown.
         time_base: seconds per unit.
         is_keyframe: flag of the packet.
+        side_data: FFmpeg's name and the bytes of each extra, such as samples to skip.
     """
 
     stream_index: int
@@ -96,6 +97,7 @@ class CopiedPacket:
     duration: int
     time_base: Fraction
     is_keyframe: bool
+    side_data: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,219 @@
+"""Colour: regions of I420 frames to RGB crops and back, honouring matrix and range."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import cv2
+import numpy as np
+
+from engines.arrays import Float32Array, Float64Array, UInt8Array, require_array
+from streamer.frames import ColorSpec
+
+__all__ = ["crop_rgb", "paste_rgb_into", "planes_of"]
+
+# Kr and Kb of each matrix of ISO/IEC 23091-2.
+_BT601: Final = (0.299, 0.114)
+_BT709: Final = (0.2126, 0.0722)
+_WEIGHTS: Final = {
+    1: _BT709,
+    4: (0.30, 0.11),
+    5: _BT601,
+    6: _BT601,
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
+# Players read pictures without a matrix as BT.601 up to this height and as BT.709 above.
+_TALLEST_SD_PX: Final = 576
+_SAMPLE: Final = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+
+
+def planes_of(pixels: UInt8Array) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+    """Views of the Y, U and V planes of a (3H/2, W) uint8 I420 picture in one piece of memory."""
+    height, width = pixels.shape[0] * 2 // 3, pixels.shape[1]
+    chroma = pixels[height:].reshape(2, height // 2, width // 2)
+    return pixels[:height], chroma[0], chroma[1]
+
+
+def crop_rgb(
+    pixels: UInt8Array, color: ColorSpec, frame_from_crop: Float64Array, size: int
+) -> UInt8Array:
+    """Cut an aligned crop out of a frame; outside the frame its edge is repeated.
+
+    Args:
+        pixels: (3H/2, W) uint8 I420.
+        color: how to read the planes.
+        frame_from_crop: (2, 3) float64, maps pixels of the crop to pixels of the frame.
+        size: side S of the crop in pixels.
+
+    Returns:
+        (S, S, 3) uint8 RGB.
+    """
+    require_array("frame_from_crop", frame_from_crop, (2, 3), np.float64)
+    luma, *chroma = planes_of(pixels)
+    chroma_from_crop = _chroma_from_frame(color) @ _square(frame_from_crop)
+    yuv = np.empty((size, size, 3), np.uint8)
+    yuv[..., 0] = _sample(luma, frame_from_crop, (size, size))
+    for channel, plane in enumerate(chroma, start=1):
+        yuv[..., channel] = _sample(plane, chroma_from_crop[:2], (size, size))
+    rgb_from_yuv = _matrices(color.matrix, color.full_range, len(luma) > _TALLEST_SD_PX)[0]
+    rgb: UInt8Array = cv2.transform(yuv, rgb_from_yuv)
+    return rgb
+
+
+def paste_rgb_into(
+    canvas: UInt8Array,
+    color: ColorSpec,
+    face_rgb: UInt8Array,
+    mask: Float32Array,
+    frame_from_crop: Float64Array,
+) -> tuple[int, int, int, int]:
+    """Blend a crop into a frame, in its own colours, touching nothing but the crop's rectangle.
+
+    Args:
+        canvas: (3H/2, W) uint8 I420, written to.
+        color: how to read its planes.
+        face_rgb: (S, S, 3) uint8 RGB.
+        mask: (S, S) float32 in [0, 1], share of the crop in the result.
+        frame_from_crop: (2, 3) float64, maps pixels of the crop to pixels of the frame.
+
+    Returns:
+        x, y, width, height in pixels of the rectangle that holds every changed pixel, all even;
+        width and height are 0 when the crop lies outside the frame.
+    """
+    require_array("face_rgb", face_rgb, (None, None, 3), np.uint8)
+    require_array("mask", mask, face_rgb.shape[:2], np.float32)
+    require_array("frame_from_crop", frame_from_crop, (2, 3), np.float64)
+    planes = planes_of(canvas)
+    x, y, width, height = rect = _masked_rect(mask, frame_from_crop, planes[0].shape)
+    if not width or not height:
+        return rect
+    yuv_from_rgb = _matrices(color.matrix, color.full_range, len(planes[0]) > _TALLEST_SD_PX)[1]
+    yuv = cv2.transform(face_rgb, yuv_from_rgb)
+    crop_from_frame = _inverse(_square(frame_from_crop))
+    crop_from_chroma = crop_from_frame @ _inverse(_chroma_from_frame(color))
+    luma_place = _at(crop_from_frame, x, y), planes[0][y : y + height, x : x + width]
+    _blend_into(luma_place[1], yuv[..., 0], mask, luma_place[0])
+    place = _at(crop_from_chroma, x // 2, y // 2)
+    for channel in (1, 2):
+        region = planes[channel][y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
+        _blend_into(region, yuv[..., channel], mask, place)
+    return rect
+
+
+def _blend_into(
+    region: UInt8Array, face: UInt8Array, mask: Float32Array, crop_from_region: Float64Array
+) -> None:
+    height, width = region.shape
+    warped = _sample(np.ascontiguousarray(face), crop_from_region, (width, height))
+    share = _sample(mask, crop_from_region, (width, height), outside=cv2.BORDER_CONSTANT)
+    region[:] = cv2.blendLinear(warped, np.ascontiguousarray(region), share, 1.0 - share)
+
+
+def _sample(
+    plane: UInt8Array | Float32Array,
+    plane_from_target: Float64Array,
+    size_wh: tuple[int, int],
+    *,
+    outside: int = cv2.BORDER_REPLICATE,
+) -> UInt8Array:
+    """Resample a plane; shrinks it by averaging first, so that fine detail does not flicker."""
+    scale = float(np.sqrt(abs(np.linalg.det(plane_from_target[:, :2]))))
+    factor = int(scale + 0.25)
+    if factor >= 2:
+        plane, plane_from_target = _shrunk(plane, plane_from_target, size_wh, factor)
+    sampled: UInt8Array = cv2.warpAffine(
+        plane, plane_from_target, size_wh, flags=_SAMPLE, borderMode=outside
+    )
+    return sampled
+
+
+def _shrunk(
+    plane: UInt8Array | Float32Array,
+    plane_from_target: Float64Array,
+    size_wh: tuple[int, int],
+    factor: int,
+) -> tuple[UInt8Array | Float32Array, Float64Array]:
+    """The part of the plane that the target shows, reduced, and the map that fits it."""
+    x1, y1, x2, y2 = _bounds(plane_from_target, (0, 0, size_wh[0] - 1, size_wh[1] - 1))
+    left = int(np.clip(np.floor(x1) - factor, 0, plane.shape[1] - 1))
+    top = int(np.clip(np.floor(y1) - factor, 0, plane.shape[0] - 1))
+    right = int(np.clip(np.ceil(x2) + factor + 1, left + 1, plane.shape[1]))
+    bottom = int(np.clip(np.ceil(y2) + factor + 1, top + 1, plane.shape[0]))
+    part = plane[top:bottom, left:right]
+    small_wh = max(1, part.shape[1] // factor), max(1, part.shape[0] // factor)
+    small = cv2.resize(part, small_wh, interpolation=cv2.INTER_AREA)
+    # Centres of pixels: small = (big + 0.5) * ratio - 0.5.
+    ratio_x, ratio_y = small_wh[0] / part.shape[1], small_wh[1] / part.shape[0]
+    moved = plane_from_target - np.array([[0.0, 0.0, left], [0.0, 0.0, top]])
+    moved[:, 2] += 0.5
+    moved = np.array([[ratio_x], [ratio_y]]) * moved
+    moved[:, 2] -= 0.5
+    return small, moved
+
+
+def _masked_rect(
+    mask: Float32Array, frame_from_crop: Float64Array, size_hw: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """The even rectangle of the frame that holds all of the mask that is not zero."""
+    x, y, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
+    if not width or not np.isfinite(frame_from_crop).all():
+        return 0, 0, 0, 0
+    # One pixel more: interpolation spreads the border of the mask that far.
+    box = _bounds(frame_from_crop, (x - 1, y - 1, x + width, y + height))
+    # Two more in the frame, since a chroma sample stands for two pixels.
+    limits = np.array([size_hw[1], size_hw[0]] * 2)
+    grown = np.clip(np.add(box, (-2, -2, 3, 3)), 0, limits)
+    left, top = (int(value) // 2 * 2 for value in np.floor(grown[:2]))
+    right, bottom = (-(-int(value) // 2) * 2 for value in np.ceil(grown[2:]))
+    return left, top, max(0, right - left), max(0, bottom - top)
+
+
+def _bounds(
+    target_from_source: Float64Array, box_xyxy: tuple[float, float, float, float]
+) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = box_xyxy
+    corners = np.array([(x1, y1, 1.0), (x2, y1, 1.0), (x1, y2, 1.0), (x2, y2, 1.0)])
+    mapped = corners @ target_from_source.T
+    (left, top), (right, bottom) = mapped.min(0), mapped.max(0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _at(target_from_plane: Float64Array, x: int, y: int) -> Float64Array:
+    """The map for a region of the plane that starts at x, y."""
+    placed = target_from_plane[:2].copy()
+    placed[:, 2] += placed[:, :2] @ (x, y)
+    return placed
+
+
+def _inverse(transform: Float64Array) -> Float64Array:
+    return np.asarray(np.linalg.inv(transform), np.float64)
+
+
+def _square(transform: Float64Array) -> Float64Array:
+    return np.vstack([transform, (0.0, 0.0, 1.0)])
+
+
+def _chroma_from_frame(color: ColorSpec) -> Float64Array:
+    # MPEG puts a chroma sample on the left one of its two columns, JPEG (full range) in the middle.
+    x_shift = -0.25 if color.full_range else 0.0
+    return np.array([[0.5, 0.0, x_shift], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
+
+
+@lru_cache(maxsize=32)
+def _matrices(matrix: int, full_range: bool, is_hd: bool) -> tuple[Float64Array, Float64Array]:
+    """(3, 4) maps of 0..255 values: RGB from YUV, and YUV from RGB."""
+    red, blue = _WEIGHTS.get(matrix, _BT709 if is_hd else _BT601)
+    green = 1.0 - red - blue
+    luma = np.array([red, green, blue])
+    u = (np.array([0.0, 0.0, 1.0]) - luma) / (2 * (1 - blue))
+    v = (np.array([1.0, 0.0, 0.0]) - luma) / (2 * (1 - red))
+    scales = (1.0, 1.0) if full_range else (219 / 255, 224 / 255)
+    linear = np.stack([luma * scales[0], u * scales[1], v * scales[1]])
+    offset = np.array([0.0 if full_range else 16.0, 128.0, 128.0])
+    inverse = np.linalg.inv(linear)
+    yuv_from_rgb = np.column_stack([linear, offset])
+    rgb_from_yuv = np.column_stack([inverse, -inverse @ offset])
+    return rgb_from_yuv, yuv_from_rgb

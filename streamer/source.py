@@ -1,0 +1,211 @@
+"""Source: opens a video, decodes it, and passes the packets of its other streams along."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+
+import av
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from engines.errors import SourceLostError, SourceOpenError
+from streamer.frames import CopiedPacket, Frame
+from streamer.media_info import MediaInfo, Notices
+from streamer.redact import display_name
+from streamer.source_clock import PacketClock
+from streamer.source_decode import SourceStats, VideoDecoder
+from streamer.source_open import SourceOptions, open_container
+from streamer.source_probe import copy_streams, describe, pick_video
+
+__all__ = ["Source", "SourceOptions", "SourceStats", "open_source"]
+
+# After this many read errors in a row the rest of a damaged file is given up.
+_MOST_READ_ERRORS = 64
+# A stream that ends this much before its stated end was cut off; less is rounding.
+_CUT_OFF_S = 0.5
+
+
+@contextmanager
+def open_source(
+    source: str | os.PathLike[str],
+    *,
+    options: SourceOptions | None = None,
+    notices: Notices | None = None,
+) -> Iterator[Source]:
+    """Open a video file or URL.
+
+    Args:
+        source: path or URL; credentials in it never reach a message.
+        options: how to open and read it.
+        notices: takes what cannot be kept; a new one when None.
+
+    Raises:
+        SourceOpenError: it cannot be opened, holds no video, or nothing of it can be decoded.
+    """
+    opened = Source(source, options=options or SourceOptions(), notices=notices or Notices())
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+class Source:
+    """A video being read; iterate once. For a second pass open it again: the frames are the same.
+
+    One thread may iterate; `close` belongs to the same thread. The first frame is decoded when the
+    source is opened, so `info` is complete from the start.
+    """
+
+    def __init__(
+        self, source: str | os.PathLike[str], *, options: SourceOptions, notices: Notices
+    ) -> None:
+        self.name = display_name(source)
+        self.options = options
+        self.notices = notices
+        self.stats = SourceStats()
+        self._container = open_container(source, options)
+        try:
+            self._prepare()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _prepare(self) -> None:
+        name, notices = self.name, self.notices
+        number = self.options.video_stream
+        self._video: VideoStream = pick_video(
+            self._container, number=number, name=name, notices=notices
+        )
+        self._decoder = VideoDecoder(
+            self._video, name=name, options=self.options, notices=notices, stats=self.stats
+        )
+        self._copies = copy_streams(self._container, name=name, notices=notices)
+        self._kinds = {stream.index: stream.kind for stream in self._copies}
+        self._clock = PacketClock(self._on_clock_restart)
+        self._items: Generator[Frame | CopiedPacket, None, None] = self._read()
+        self._ahead: list[Frame | CopiedPacket] = []
+        self.info: MediaInfo = self._read_to_first_frame()
+
+    def close(self) -> None:
+        """Close the input; iteration must not go on afterwards."""
+        self._items.close()
+        self._container.close()
+
+    def __iter__(self) -> Iterator[Frame | CopiedPacket]:
+        """Frames and copied packets, in the order in which the container gives them.
+
+        Raises:
+            SourceLostError: the input cannot be read any further, or a live source ended.
+        """
+        ahead, self._ahead = self._ahead, []
+        yield from ahead
+        ahead.clear()
+        yield from self._items
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames only."""
+        return (item for item in self if isinstance(item, Frame))
+
+    def _read_to_first_frame(self) -> MediaInfo:
+        for item in self._items:
+            self._ahead.append(item)
+            if isinstance(item, Frame):
+                return describe(
+                    self._container,
+                    self._video,
+                    self._decoder,
+                    name=self.name,
+                    start_pts=item.pts,
+                    copies=self._copies,
+                )
+        raise SourceOpenError(
+            f"{self.name}: no frame of the video could be decoded "
+            f"({self.stats.lost_packets} of {self.stats.packets} packets are damaged)"
+        )
+
+    def _read(self) -> Generator[Frame | CopiedPacket, None, None]:
+        for packet in self._packets():
+            if packet.stream is self._video:
+                yield from self._decoder.decode(packet)
+            elif packet.size:
+                yield self._copied(packet)
+        if self.options.mode == "live":
+            raise SourceLostError(f"{self.name}: the connection was closed")
+        self._decoder.finish()
+        self._check_end()
+
+    def _packets(self) -> Iterator[Packet[Stream]]:
+        """All packets, last the empty ones that flush; damage in a file is stepped over."""
+        wanted = [self._container.streams[index] for index in (self._video.index, *self._kinds)]
+        errors_in_a_row = 0
+        while errors_in_a_row < _MOST_READ_ERRORS:
+            try:
+                for packet in self._container.demux(wanted):
+                    errors_in_a_row = 0
+                    yield self._shifted(packet)
+                return
+            except av.InvalidDataError as exc:
+                if self.options.mode == "live":
+                    raise SourceLostError(f"{self.name}: {exc.strerror}") from None
+                self.stats.read_errors += 1
+                errors_in_a_row += 1
+            except av.FFmpegError as exc:
+                reason = exc.strerror or type(exc).__name__
+                raise SourceLostError(f"{self.name}: cannot be read: {reason}") from None
+        self.stats.ends_early = True
+        flush: Packet[Stream] = Packet()
+        flush.stream = self._video
+        yield flush
+
+    def _shifted(self, packet: Packet[Stream]) -> Packet[Stream]:
+        time = packet.dts if packet.dts is not None else packet.pts
+        if time is None:
+            return packet
+        time_base = _fraction(packet.time_base)
+        shift = self._clock.shift(packet.stream_index, time, packet.duration or 0, time_base)
+        if shift:
+            packet.pts = None if packet.pts is None else packet.pts + shift
+            packet.dts = None if packet.dts is None else packet.dts + shift
+        return packet
+
+    def _copied(self, packet: Packet[Stream]) -> CopiedPacket:
+        return CopiedPacket(
+            stream_index=packet.stream_index,
+            kind=self._kinds[packet.stream_index],
+            data=bytes(packet),
+            pts=packet.pts,
+            dts=packet.dts,
+            duration=packet.duration or 0,
+            time_base=_fraction(packet.time_base),
+            is_keyframe=packet.is_keyframe,
+            side_data=tuple((item.data_type, bytes(item)) for item in packet.iter_sidedata()),
+        )
+
+    def _on_clock_restart(self, step_back_s: float) -> None:
+        self.notices.add(
+            f"{self.name}: the clock steps back by {step_back_s:.3f} s in mid-stream; what follows "
+            "is moved to go on without a gap"
+        )
+
+    def _check_end(self) -> None:
+        stats, info = self.stats, self.info
+        duration = self._video.duration
+        if duration and stats.end_pts is not None and info.frame_count:
+            time_base = _fraction(self._video.time_base or Fraction(1))
+            missing_s = float(duration * time_base - (stats.end_pts - info.start_pts) * time_base)
+            if stats.packets < info.frame_count and missing_s > _CUT_OFF_S:
+                stats.ends_early = True
+        if stats.ends_early:
+            stated = f" of {info.frame_count}" if info.frame_count else ""
+            self.notices.add(
+                f"{self.name}: the input ends early, only {stats.frames}{stated} frames are there"
+            )
+
+
+def _fraction(value: Fraction) -> Fraction:
+    # PyAV 19 gives its own rational type where 18 gives a Fraction.
+    return Fraction(value.numerator, value.denominator)

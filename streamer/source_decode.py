@@ -1,0 +1,185 @@
+"""Decoding of one video stream, going on after packets that cannot be decoded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from engines.errors import SourceOpenError
+from streamer.frames import Frame
+from streamer.media_info import Notices
+from streamer.source_clock import FrameClock
+from streamer.source_convert import FrameConverter
+from streamer.source_open import SourceOptions
+
+__all__ = ["SourceStats", "VideoDecoder"]
+
+# Undecodable packets at the start after which we stop looking for a first frame.
+_MOST_HOPELESS_PACKETS = 500
+# Fewer packets than this say nothing about how much of a video is damaged.
+_FEWEST_TO_JUDGE = 20
+_DEFAULT_RATE_HZ = Fraction(25)
+
+
+@dataclass(slots=True)
+class SourceStats:
+    """What happened while reading; complete once the iteration has ended.
+
+    Attributes:
+        frames: frames yielded.
+        packets: video packets read.
+        lost_packets: video packets that could not be decoded.
+        damaged_frames: frames that the decoder repaired or marked as corrupt.
+        read_errors: errors of the container reader.
+        ends_early: the file holds less than its header promises.
+        end_pts: end of the last frame in pts units, None when its duration is unknown.
+    """
+
+    frames: int = 0
+    packets: int = 0
+    lost_packets: int = 0
+    damaged_frames: int = 0
+    read_errors: int = 0
+    ends_early: bool = False
+    end_pts: int | None = None
+
+
+class VideoDecoder:
+    """Packets of one video stream to frames with strictly increasing times. Not thread-safe.
+
+    Args:
+        stream: the video; its decoder is set up here.
+        name: source as it may be shown.
+        options: how to read.
+        notices: takes what is lost.
+        stats: counters to keep.
+    """
+
+    def __init__(
+        self,
+        stream: VideoStream,
+        *,
+        name: str,
+        options: SourceOptions,
+        notices: Notices,
+        stats: SourceStats,
+    ) -> None:
+        self._stream = stream
+        self._name = name
+        self._options = options
+        self._notices = notices
+        self._stats = stats
+        self.rate_hz = frame_rate(stream)
+        self.time_base = stream.time_base or Fraction(1, 90000)
+        self.first: VideoFrame | None = None
+        self.converter: FrameConverter | None = None
+        self._clock = FrameClock(1)
+        self._untimed = False
+        stream.codec_context.thread_count = options.decoder_threads or min(os.cpu_count() or 1, 4)
+        # Slice threads: frame threads cost 5 to 40 % more CPU here, hold frames back and, when
+        # packets are damaged, report the error of another frame.
+        stream.codec_context.thread_type = "SLICE"
+
+    def decode(self, packet: Packet[Stream]) -> Iterator[Frame]:
+        """Frames that come out after this packet; an empty packet flushes the decoder.
+
+        Raises:
+            SourceOpenError: the video is encrypted, or its start cannot be decoded at all.
+        """
+        if packet.size:
+            self._stats.packets += 1
+            if packet.has_sidedata("encryption_info"):
+                raise SourceOpenError(f"{self._name}: the video is encrypted, it cannot be decoded")
+        try:
+            decoded = self._stream.decode(packet)
+        except av.DecoderNotFoundError:
+            raise SourceOpenError(f"{self._name}: no decoder for the video") from None
+        except av.EOFError:
+            return
+        except (av.FFmpegError, ValueError):
+            self._stats.lost_packets += 1
+            if self.first is None and self._stats.lost_packets >= _MOST_HOPELESS_PACKETS:
+                raise SourceOpenError(
+                    f"{self._name}: none of the first {self._stats.packets} packets of the video "
+                    "can be decoded"
+                ) from None
+            return
+        for frame in decoded:
+            yield self._frame(frame)
+
+    def finish(self) -> None:
+        """Say what was lost.
+
+        Raises:
+            SourceOpenError: most of the video could not be decoded, so what came out is no picture
+                of what was recorded.
+        """
+        stats = self._stats
+        if stats.packets >= _FEWEST_TO_JUDGE and stats.lost_packets * 2 > stats.packets:
+            raise SourceOpenError(
+                f"{self._name}: {stats.lost_packets} of {stats.packets} packets of the video "
+                "cannot be decoded; it is damaged or encrypted"
+            )
+        if stats.lost_packets:
+            self._notices.add(
+                f"{self._name}: {stats.lost_packets} damaged packets of the video were skipped; "
+                "the other frames keep their times"
+            )
+        if stats.damaged_frames:
+            self._notices.add(
+                f"{self._name}: {stats.damaged_frames} frames are damaged, the decoder repaired "
+                "them as well as it could"
+            )
+
+    def _frame(self, decoded: VideoFrame) -> Frame:
+        if self.first is None or self.converter is None:
+            self.converter = self._start(decoded)
+        stats, converter = self._stats, self.converter
+        stats.damaged_frames += decoded.is_corrupt
+        index = stats.frames
+        stats.frames += 1
+        pts = index if self._untimed else self._clock.next(decoded.pts, decoded.dts)
+        duration = 1 if self._untimed else decoded.duration
+        stats.end_pts = pts + duration if duration else None
+        pixels = converter.convert(decoded)
+        return Frame(pixels, converter.color, pts, self.time_base, index)
+
+    def _start(self, first: VideoFrame) -> FrameConverter:
+        self.first = first
+        self._untimed = first.pts is None and first.dts is None
+        if self._untimed:
+            # The header inside such a stream knows better than FFmpeg's guess of 25.
+            own = self._stream.codec_context.framerate
+            rate = self._options.rate_hz or own or self.rate_hz or _DEFAULT_RATE_HZ
+            self.rate_hz = Fraction(rate.numerator, rate.denominator)
+            self.time_base = 1 / self.rate_hz
+            self._notices.add(
+                f"{self._name}: the video carries no times, taken as {float(self.rate_hz):g} "
+                "frames a second"
+            )
+        else:
+            if self._options.rate_hz is not None:
+                self._notices.add(f"{self._name}: carries its own times, so the rate is ignored")
+            step = 1 / ((self.rate_hz or _DEFAULT_RATE_HZ) * self.time_base)
+            self._clock = FrameClock(round(step))
+        if self._stream.metadata.get("alpha_mode") == "1":
+            self._notices.add(f"{self._name}: transparency is not kept")
+        if first.side_data.get("A53_CC") is not None:
+            self._notices.add(f"{self._name}: closed captions inside the video are not kept")
+        return FrameConverter(first, name=self._name, notices=self._notices)
+
+
+def frame_rate(stream: VideoStream) -> Fraction | None:
+    """The average frame rate in Hz, None when it is unknown or nonsense."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.codec_context.framerate):
+        if rate and 0 < rate <= 1000:
+            return Fraction(rate.numerator, rate.denominator)
+    return None
