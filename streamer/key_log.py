@@ -6,6 +6,7 @@ from streamer.key_log_cursor import FrameRecords, KeyLogCursor
 from streamer.key_log_header import CUSTOM_LEVEL, KeyLogHeader
 from streamer.key_log_inspect import OuterReport, inspect_outer
 from streamer.key_log_reader import KeyLogReader
+from streamer.key_log_recipients import Recipient
 from streamer.key_log_records import (
     NO_PTS,
     End,
@@ -18,7 +19,7 @@ from streamer.key_log_records import (
     TrackStart,
     VideoDigest,
 )
-from streamer.key_log_writer import KeyLogWriter, Recipient
+from streamer.key_log_writer import KeyLogWriter
 
 __all__ = [
     "CUSTOM_LEVEL",

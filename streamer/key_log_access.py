@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from engines.errors import KeyLogFormatError
 from streamer.key_log_header import MAX_HEADER_PART, pack_kdf, read_kdf
 from streamer.key_log_wire import ByteReader, check_range, pack_bytes16, pack_str8
-from streamer.keys import KdfParams
+from streamer.keys import SALT_BYTES, KdfParams
 
 __all__ = [
     "Access",
@@ -37,14 +37,17 @@ class PasswordStanza:
     Attributes:
         label: whose, public text.
         kdf: salt and cost.
+        wrap_salt: 16 bytes, used for this stanza only.
         wrapped: 48 bytes.
     """
 
     label: str
     kdf: KdfParams
+    wrap_salt: bytes
     wrapped: bytes
 
     def __post_init__(self) -> None:
+        _require(self.wrap_salt, SALT_BYTES)
         _require(self.wrapped, _WRAPPED_BYTES)
 
 
@@ -171,7 +174,7 @@ def decode_access(data: bytes) -> Access:
 
 def _encode_stanza(stanza: Stanza) -> tuple[int, bytes]:
     if isinstance(stanza, PasswordStanza):
-        return 1, pack_kdf(stanza.kdf) + stanza.wrapped
+        return 1, pack_kdf(stanza.kdf) + stanza.wrap_salt + stanza.wrapped
     keys = stanza.recipient + stanza.ephemeral + stanza.wrapped
     if isinstance(stanza, X25519Stanza):
         return 2, keys
@@ -183,7 +186,9 @@ def _read_stanza(reader: ByteReader) -> Stanza:
     body = ByteReader(reader.take(reader.u16()), "key log recipient")
     stanza: Stanza
     if kind == 1:
-        stanza = PasswordStanza(label, read_kdf(body), body.take(_WRAPPED_BYTES))
+        stanza = PasswordStanza(
+            label, read_kdf(body), body.take(SALT_BYTES), body.take(_WRAPPED_BYTES)
+        )
     elif kind == 2:
         stanza = X25519Stanza(label, body.take(32), body.take(32), body.take(_WRAPPED_BYTES))
     elif kind == 3:

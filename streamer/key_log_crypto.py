@@ -144,25 +144,24 @@ def chunk_hash(prefix: bytes, body: bytes) -> bytes:
     return digest.digest()
 
 
-def wrap_for_master(file_key: bytes, master: MasterKey, core_hash: bytes) -> bytes:
-    """The file key wrapped for a password; 48 bytes."""
-    return ChaCha20Poly1305(_password_kek(master, core_hash)).encrypt(_ZERO_NONCE, file_key, None)
+def wrap_for_master(file_key: bytes, master: MasterKey, wrap_salt: bytes) -> bytes:
+    """The file key wrapped for a password; 48 bytes. `wrap_salt` is used this once."""
+    return ChaCha20Poly1305(_password_kek(master, wrap_salt)).encrypt(_ZERO_NONCE, file_key, None)
 
 
-def unwrap_with_master(wrapped: bytes, master: MasterKey, core_hash: bytes) -> bytes | None:
+def unwrap_with_master(wrapped: bytes, master: MasterKey, wrap_salt: bytes) -> bytes | None:
     """The file key, or None if the password is another one."""
-    return _unwrap(_password_kek(master, core_hash), wrapped)
+    return _unwrap(_password_kek(master, wrap_salt), wrapped)
 
 
 def wrap_for_recipient(
-    secret: bytes, recipient: bytes, core_hash: bytes, *, what: bytes = b"wrap-x25519"
+    secret: bytes, recipient: bytes, *, what: bytes = b"wrap-x25519"
 ) -> tuple[bytes, bytes]:
     """A secret wrapped for a public key.
 
     Args:
         secret: 32 bytes, the file key or a share of it.
         recipient: 32 bytes, X25519 public key.
-        core_hash: H of the log.
         what: label that keeps the kinds of stanzas apart.
 
     Returns:
@@ -174,7 +173,7 @@ def wrap_for_recipient(
     ephemeral = X25519PrivateKey.generate()
     public = ephemeral.public_key().public_bytes_raw()
     shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(recipient))
-    kek = _recipient_kek(shared, public, recipient, core_hash, what)
+    kek = _recipient_kek(shared, public, recipient, what)
     return public, ChaCha20Poly1305(kek).encrypt(_ZERO_NONCE, secret, None)
 
 
@@ -182,7 +181,6 @@ def unwrap_with_identity(
     wrapped: bytes,
     ephemeral: bytes,
     identity: X25519Identity,
-    core_hash: bytes,
     *,
     what: bytes = b"wrap-x25519",
 ) -> bytes | None:
@@ -191,7 +189,7 @@ def unwrap_with_identity(
         shared = identity.shared(ephemeral)
     except ValueError:
         return None
-    return _unwrap(_recipient_kek(shared, ephemeral, identity.public, core_hash, what), wrapped)
+    return _unwrap(_recipient_kek(shared, ephemeral, identity.public, what), wrapped)
 
 
 def sign_chunk(signer: Ed25519PrivateKey, core_hash: bytes, index: int, previous: bytes) -> bytes:
@@ -219,14 +217,12 @@ def _signed(core_hash: bytes, index: int, previous: bytes) -> bytes:
     return _LABEL + b"signature" + core_hash + struct.pack("<Q", index) + previous
 
 
-def _password_kek(master: MasterKey, core_hash: bytes) -> bytes:
-    return master.derive(salt=core_hash, info=_LABEL + b"wrap-password")
+def _password_kek(master: MasterKey, wrap_salt: bytes) -> bytes:
+    return master.derive(salt=wrap_salt, info=_LABEL + b"wrap-password")
 
 
-def _recipient_kek(
-    shared: bytes, ephemeral: bytes, recipient: bytes, core_hash: bytes, what: bytes
-) -> bytes:
-    return derive_key(shared, salt=ephemeral + recipient, info=_LABEL + what + core_hash)
+def _recipient_kek(shared: bytes, ephemeral: bytes, recipient: bytes, what: bytes) -> bytes:
+    return derive_key(shared, salt=ephemeral + recipient, info=_LABEL + what)
 
 
 def _unwrap(kek: bytes, wrapped: bytes) -> bytes | None:

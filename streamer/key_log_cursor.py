@@ -72,12 +72,32 @@ class KeyLogCursor:
         Raises:
             KeyLogTamperedError: a chunk that reaches over this frame was changed.
         """
-        while self._waiting and self._waiting[-1].prefix.first_pts <= pts:
+        self._advance(pts, pts)
+        return self._found(pts)
+
+    def near(self, pts: int, tolerance: int) -> FrameRecords:
+        """The records of the frame nearest to a time that a container has rounded.
+
+        Args:
+            pts: the time; times must be asked for in ascending order.
+            tolerance: largest distance, in the log's units.
+
+        Raises:
+            KeyLogTamperedError: a chunk that reaches over this time was changed.
+        """
+        self._advance(pts - tolerance, pts + tolerance)
+        close = [key for key in self._records if abs(key - pts) <= tolerance]
+        return self._found(min(close, key=lambda key: abs(key - pts)) if close else pts)
+
+    def _advance(self, first_pts: int, last_pts: int) -> None:
+        while self._waiting and self._waiting[-1].prefix.first_pts <= last_pts:
             ref = self._waiting.pop()
-            if ref.prefix.last_pts >= pts:
+            if ref.prefix.last_pts >= first_pts:
                 self._load(ref)
-        while self._order and self._order[0] < pts:
+        while self._order and self._order[0] < first_pts:
             self._records.pop(heapq.heappop(self._order), None)
+
+    def _found(self, pts: int) -> FrameRecords:
         found = self._records.get(pts, _EMPTY)
         return FrameRecords(
             pts,

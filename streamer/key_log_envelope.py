@@ -161,7 +161,7 @@ def _by_password(envelope: Envelope, password: bytes) -> bytes | None:
     for stanza in envelope.access.stanzas:
         if isinstance(stanza, PasswordStanza):
             master = derive_master_key(password, stanza.kdf)
-            file_key = unwrap_with_master(stanza.wrapped, master, envelope.core_hash)
+            file_key = unwrap_with_master(stanza.wrapped, master, stanza.wrap_salt)
             master.wipe()
             if file_key is not None:
                 return file_key
@@ -177,9 +177,7 @@ def _by_identities(envelope: Envelope, identities: Sequence[X25519Identity]) -> 
         for identity in identities:
             if identity.public != stanza.recipient:
                 continue
-            secret = unwrap_with_identity(
-                stanza.wrapped, stanza.ephemeral, identity, envelope.core_hash, what=what
-            )
+            secret = unwrap_with_identity(stanza.wrapped, stanza.ephemeral, identity, what=what)
             if secret is None:
                 continue
             if not isinstance(stanza, ThresholdStanza):

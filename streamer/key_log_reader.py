@@ -57,6 +57,7 @@ class KeyLogReader:
         password: bytes | None = None,
         *,
         identities: Sequence[X25519Identity] = (),
+        min_generation: int = 0,
     ) -> KeyLogReader:
         """Open a log; a cut or damaged one too, as far as its header is whole.
 
@@ -64,6 +65,8 @@ class KeyLogReader:
             path: the log.
             password: tried against each password recipient.
             identities: secret keys, tried first.
+            min_generation: refuse a header from before this change of recipients, which would
+                let removed recipients back in.
 
         Raises:
             WrongPasswordError: nothing given opens it.
@@ -76,6 +79,11 @@ class KeyLogReader:
         try:
             envelope = read_envelope(file)
             keys = unlock(envelope, password=password, identities=identities)
+            if envelope.access.generation < min_generation:
+                raise KeyLogTamperedError(
+                    f"key log {path.name} has a header of generation "
+                    f"{envelope.access.generation}, older than the expected {min_generation}"
+                )
             return KeyLogReader(file, path.name, envelope, keys)
         except BaseException:
             file.close()
@@ -229,6 +237,8 @@ class KeyLogReader:
         records = decode_records(data, prefix.kind, prefix.track_id)
         if chunk_span(records) != (prefix.first_pts, prefix.last_pts):
             raise KeyLogTamperedError("its records do not fit its time span")
+        if isinstance(records[0], End) and records[0].tracks != prefix.tracks:
+            raise KeyLogTamperedError("its summary counts other tracks than it does")
         return records
 
     def _raise_damage_before(self, position: int) -> None:

@@ -10,36 +10,23 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engines.errors import KeyLogError
-from streamer.key_log_access import Access, PasswordStanza, Stanza, X25519Stanza
-from streamer.key_log_crypto import FileKeys, wrap_for_master, wrap_for_recipient
+from streamer.key_log_access import Access
+from streamer.key_log_crypto import FileKeys
 from streamer.key_log_envelope import build_envelope
 from streamer.key_log_file import AppendFile
 from streamer.key_log_header import KeyLogHeader, core_hash, encode_core
+from streamer.key_log_recipients import Recipient, password_stanza, recipient_stanza
 from streamer.key_log_records import End, Face, Record, TrackStart
 from streamer.key_log_sealer import ChunkSealer
-from streamer.keys import KdfParams, derive_master_key
+from streamer.keys import KdfParams
 
-__all__ = ["KeyLogWriter", "Recipient"]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """Whoever may open a log with a secret key.
-
-    Attributes:
-        label: public name.
-        public: 32 bytes, X25519 public key.
-    """
-
-    label: str
-    public: bytes
+__all__ = ["KeyLogWriter"]
 
 
 class KeyLogWriter:
@@ -111,7 +98,10 @@ class KeyLogWriter:
         core = encode_core(header)
         keys = FileKeys(random_bytes(32), core_hash(core))
         kdf = header.kdf or KdfParams.generate(random_bytes)
-        access = Access(0, _stanzas(keys, password, kdf, recipients))
+        stanzas = [recipient_stanza(keys, recipient) for recipient in recipients]
+        if password is not None:
+            stanzas.insert(0, password_stanza(keys, password, kdf, random_bytes=random_bytes))
+        access = Access(0, tuple(stanzas))
         file = AppendFile.create(
             path, overwrite=overwrite, fsync_interval_s=fsync_interval_s, now=now
         )
@@ -264,20 +254,3 @@ class KeyLogWriter:
                     self._flush_locked(self._sealer)
                 except KeyLogError:
                     return  # kept by the file; the next append raises it
-
-
-def _stanzas(
-    keys: FileKeys, password: bytes | None, kdf: KdfParams, recipients: Sequence[Recipient]
-) -> tuple[Stanza, ...]:
-    stanzas: list[Stanza] = []
-    if password is not None:
-        master = derive_master_key(password, kdf)
-        wrapped = wrap_for_master(keys.file_key, master, keys.core_hash)
-        master.wipe()
-        stanzas.append(PasswordStanza("password", kdf, wrapped))
-    for recipient in recipients:
-        ephemeral, wrapped = wrap_for_recipient(keys.file_key, recipient.public, keys.core_hash)
-        stanzas.append(X25519Stanza(recipient.label, recipient.public, ephemeral, wrapped))
-    if not stanzas:
-        raise ValueError("a key log needs a password or a recipient")
-    return tuple(stanzas)
