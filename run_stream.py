@@ -7,6 +7,7 @@ not be covered; 6 key log; 7 wrong password; 8 done, but the input was damaged o
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     args = build_parser().parse_args(argv)
+    # What could not be kept is logged as a warning where it is noticed.
+    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
     try:
         return int(args.handler(args))
     except AnonymizerError as exc:

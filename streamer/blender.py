@@ -13,21 +13,22 @@ import numpy as np
 from engines.arrays import Float64Array, UInt8Array
 from streamer.color import paste_rgb_into
 from streamer.cover import CoverStyle, cover_into, cover_rect
-from streamer.frames import ColorSpec, GeneratedFace, TrackedFace, TrackedFrame
+from streamer.frames import ColorSpec, Frame, GeneratedFace
+from streamer.plan import FramePlan, PlannedFace
 
 __all__ = ["AnonymizedFrame", "BlendResult", "Blender", "covers"]
 
 # Private: whoever holds it may call a frame anonymous. It guards against mistakes, not malice.
 _SEAL: Final = object()
 
-# Places in a tracked box (fractions of its size from the centre) that the new face must hide.
+# Places in a planned box (fractions of its size from the centre) that the new face must hide.
 _PROBES: Final = np.array([(0, 0), (-0.2, -0.2), (0.2, -0.2), (-0.15, 0.22), (0.15, 0.22)])
 _PROBE_MASK_MIN: Final = 0.35
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnonymizedFrame:
-    """Every tracked face replaced or filled; only `Blender` builds one.
+    """Every planned face replaced or filled; only `Blender` builds one.
 
     Attributes:
         pixels: (3H/2, W) uint8 I420, read-only.
@@ -66,8 +67,8 @@ class BlendResult:
     rects_xywh_px: Mapping[int, tuple[int, int, int, int]]
 
 
-def covers(generated: GeneratedFace, face: TrackedFace) -> bool:
-    """Whether a generated face hides the middle of the tracked box.
+def covers(generated: GeneratedFace, face: PlannedFace) -> bool:
+    """Whether a generated face hides the middle of the planned box.
 
     Guards against landmarks that went astray: a new face beside the old one hides nothing.
     """
@@ -91,7 +92,7 @@ def _union(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> tuple[
 
 
 class Blender:
-    """Covers every tracked face of a frame. Stateless, so any thread may call it.
+    """Covers every planned face of a frame. Stateless, so any thread may call it.
 
     Args:
         fallback: what hides a face that has no usable synthetic one.
@@ -100,24 +101,26 @@ class Blender:
     def __init__(self, *, fallback: CoverStyle) -> None:
         self._fallback = fallback
 
-    def blend(self, tracked: TrackedFrame, faces: Mapping[int, GeneratedFace]) -> BlendResult:
+    def blend(
+        self, source: Frame, plan: FramePlan, faces: Mapping[int, GeneratedFace]
+    ) -> BlendResult:
         """Replace or cover every face of a frame.
 
         Args:
-            tracked: the frame and all its faces.
+            source: the frame.
+            plan: all its faces.
             faces: synthetic faces by track; a face without one is covered.
 
         Raises:
             CoverageError: a box cannot be covered; the frame must not be written.
         """
-        source = tracked.frame
         canvas = source.pixels.copy()
         replaced: set[int] = set()
         filled: set[int] = set()
         rects: dict[int, tuple[int, int, int, int]] = {}
         # Covers first: a synthetic face beside a covered one is then not pixelated itself.
-        order = sorted(tracked.faces, key=lambda face: faces.get(face.track_id) is not None)
-        for face in order:  # walks what was tracked, not what was generated
+        order = sorted(plan, key=lambda face: faces.get(face.track_id) is not None)
+        for face in order:  # walks what was planned, not what was generated
             generated = faces.get(face.track_id)
             if generated is not None and covers(generated, face):
                 rect = paste_rgb_into(

@@ -1,4 +1,4 @@
-"""Covering a face that cannot be replaced: coarse pixels or a flat fill over an enlarged box."""
+"""Covering a face that cannot be replaced: coarse pixels or a flat fill over its box."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import numpy as np
 from engines.arrays import Float32Array, UInt8Array
 from engines.errors import CoverageError
 
-__all__ = ["COVER_MARGIN_RATIO", "CoverStyle", "cover_into", "cover_rect"]
+__all__ = ["CoverStyle", "cover_into", "cover_rect"]
 
 CoverStyle = Literal["pixelate", "fill"]
 
-COVER_MARGIN_RATIO: Final = 0.15
 # Cells over the shorter side. Five are too few for a recogniser or a person to go by.
 _CELLS: Final = 5
 
@@ -23,7 +22,7 @@ def cover_rect(box_xyxy_px: Float32Array, size_hw: tuple[int, int]) -> tuple[int
     """The even-aligned rectangle that hides a box.
 
     Args:
-        box_xyxy_px: (4,) corners in frame pixels.
+        box_xyxy_px: (4,) corners in frame pixels, margins included.
         size_hw: height and width of the frame.
 
     Returns:
@@ -36,11 +35,10 @@ def cover_rect(box_xyxy_px: Float32Array, size_hw: tuple[int, int]) -> tuple[int
         raise CoverageError("a tracked face has no finite box, so its frame cannot be covered")
     height, width = size_hw
     x1, y1, x2, y2 = (float(value) for value in box_xyxy_px)
-    margin_x, margin_y = (x2 - x1) * COVER_MARGIN_RATIO, (y2 - y1) * COVER_MARGIN_RATIO
-    left = int(np.clip(np.floor((x1 - margin_x) / 2) * 2, 0, width))
-    top = int(np.clip(np.floor((y1 - margin_y) / 2) * 2, 0, height))
-    right = int(np.clip(np.ceil((x2 + margin_x) / 2) * 2, 0, width))
-    bottom = int(np.clip(np.ceil((y2 + margin_y) / 2) * 2, 0, height))
+    left = int(np.clip(np.floor(x1 / 2) * 2, 0, width))
+    top = int(np.clip(np.floor(y1 / 2) * 2, 0, height))
+    right = int(np.clip(np.ceil(x2 / 2) * 2, 0, width))
+    bottom = int(np.clip(np.ceil(y2 / 2) * 2, 0, height))
     return left, top, max(0, right - left), max(0, bottom - top)
 
 

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from engines.arrays import Float32Array
 from engines.errors import EngineLoadError
 from engines.manifest import WEIGHTS_FOLDER, sha256_of
+from streamer.rotator import Rotator
 
 __all__ = ["IdentityKeys", "IdentitySpace", "load_identity_space", "mean_embedding"]
-
-
-class Rotator(Protocol):
-    """A keyed, invertible map on identity coordinates."""
-
-    def rotate(self, z: Float32Array) -> Float32Array:
-        """Original to new."""
-        ...
-
-    def unrotate(self, z: Float32Array) -> Float32Array:
-        """New to original."""
-        ...
 
 
 def mean_embedding(embeddings: Float32Array) -> Float32Array:
@@ -94,7 +83,7 @@ def load_identity_space(
 
 
 class IdentityKeys:
-    """Turns the embeddings of a recording into keyed identities and back. Thread-safe after use.
+    """Turns the embeddings of a recording into keyed identities. Not thread-safe.
 
     Args:
         space: the subspace that rotations act in.
@@ -132,7 +121,6 @@ class IdentityKeys:
         coordinates = self._space.coordinates(embedding)
         return self._space.embedding(self._rotator(identity_id).rotate(coordinates))
 
-    def recover(self, identity_id: int, embedding: Float32Array) -> Float32Array:
-        """(D,) embedding of the new face to that of the original, if the password was right."""
-        coordinates = self._space.coordinates(embedding)
-        return self._space.embedding(self._rotator(identity_id).unrotate(coordinates))
+    def norm(self, identity_id: int, embedding: Float32Array) -> float:
+        """Length of the rotated coordinates before they were scaled to 1."""
+        return self._rotator(identity_id).rotated_norm(self._space.coordinates(embedding))

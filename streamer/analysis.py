@@ -1,0 +1,156 @@
+"""Analysis, the first pass over a file: who is where in every frame, before any is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from engines.arrays import Float32Array, UInt8Array
+from engines.embedder import FaceEmbedder
+from engines.types import Detections
+from streamer.best_crops import BestCrops
+from streamer.channel import Channel
+from streamer.face_finder import FaceFinder
+from streamer.frames import Frame
+from streamer.identity import mean_embedding
+from streamer.interrupt import StopRequest
+from streamer.look_back import LookBackOptions, finalise
+from streamer.plan import PlanTable
+from streamer.progress import ProgressSink, Tick
+from streamer.reassociation import ReassociationOptions, reassociate
+from streamer.runner import StageRunner
+from streamer.scene_cut import SceneCut, SceneCutOptions, thumbnail
+from streamer.track_table import TrackTable
+from streamer.tracker import Tracker, TrackerOptions
+
+__all__ = ["Analysis", "AnalysisOptions", "analyse"]
+
+# Every so many frames the views of ended tracks become embeddings and are freed.
+_SETTLE_INTERVAL: Final = 50
+
+_Pending: TypeAlias = tuple[Frame, "Future[Detections]"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOptions:
+    """Settings of the first pass.
+
+    Attributes:
+        tracker: association and coasting.
+        look_back: cover before, between and after sightings.
+        scene_cut: when two frames are of different shots.
+        reassociation: when two tracks are one person.
+        workers: detector threads.
+        frame_count: expected number of frames, for progress; None when unknown.
+    """
+
+    tracker: TrackerOptions
+    look_back: LookBackOptions
+    scene_cut: SceneCutOptions
+    reassociation: ReassociationOptions
+    workers: int
+    frame_count: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """What is done in every frame, and who the people are.
+
+    Attributes:
+        plans: one plan per frame.
+        embeddings: identity id -> (512,) float32 unit embedding of the original.
+        track_count: number of tracks.
+        was_stopped: True when the end of the source was not reached.
+    """
+
+    plans: PlanTable
+    embeddings: Mapping[int, Float32Array]
+    track_count: int
+    was_stopped: bool
+
+
+class _FirstPass:
+    """State of the pass: tracker, table, the best views of each track and their embeddings."""
+
+    def __init__(self, options: AnalysisOptions, embedder: FaceEmbedder) -> None:
+        self._tracker = Tracker(options.tracker)
+        self._cuts = SceneCut(options.scene_cut)
+        self._crops = BestCrops()
+        self._embedder = embedder
+        # Later than this a lost track cannot be continued any more.
+        self._settled_s = options.tracker.max_coast_s + 1.0
+        self.table = TrackTable()
+        self.embeddings: dict[int, Float32Array] = {}
+        self.track_count = 0
+
+    def take(self, frame: Frame, found: Detections) -> int:
+        """Add one frame; returns the number of faces in it."""
+        size_hw = frame.size_hw
+        cut = self._cuts.update(thumbnail(frame.pixels[: size_hw[0]]))
+        faces = self._tracker.update(frame.time_s, found, frame_size_hw=size_hw, cut=cut)
+        self.table.append(frame.time_s, faces, found, frame_size_hw=size_hw, cut=cut)
+        for face in faces:
+            self.track_count = max(self.track_count, face.track_id)
+            self._crops.offer(frame, face)
+        if len(self.table) % _SETTLE_INTERVAL == 0:
+            self._embed(self._crops.take_ended(frame.time_s - self._settled_s))
+        return len(faces)
+
+    def finish(self) -> None:
+        """Embed the tracks that were still there at the end."""
+        self._embed(self._crops.items())
+
+    def _embed(self, tracks: Iterable[tuple[int, UInt8Array]]) -> None:
+        for track_id, crops in tracks:
+            self.embeddings[track_id] = mean_embedding(self._embedder.embed(crops))
+
+
+def analyse(
+    frames: Iterator[Frame],
+    finder: FaceFinder,
+    embedder: FaceEmbedder,
+    options: AnalysisOptions,
+    *,
+    stop: StopRequest,
+    progress: ProgressSink,
+) -> Analysis:
+    """Find, track and identify every face of a file.
+
+    Args:
+        frames: all frames in order.
+        finder: finds faces; called from several threads.
+        embedder: E_id.
+        options: settings.
+        stop: ends the pass early; what was seen so far is planned.
+        progress: told about each frame.
+
+    Raises:
+        AnonymizerError: the first error of any stage.
+    """
+    state = _FirstPass(options, embedder)
+    channel: Channel[_Pending] = Channel(2 * options.workers + 2)
+    with ThreadPoolExecutor(options.workers, thread_name_prefix="detect") as pool:
+
+        def decode() -> None:
+            for frame in frames:
+                if stop.is_set():
+                    break
+                channel.send((frame, pool.submit(finder.find, frame)))
+            channel.close()
+
+        def track() -> None:
+            for done, (frame, found) in enumerate(channel, start=1):
+                count = state.take(frame, found.result())
+                tick = Tick("analyse", done, options.frame_count, count, state.track_count)
+                progress.update(tick)
+
+        runner = StageRunner(channel)
+        runner.add("decode", decode)
+        runner.add("track", track)
+        runner.run()
+    state.finish()
+    identities = reassociate(state.table, state.embeddings, options.reassociation)
+    plans = finalise(state.table, options.look_back, identities=identities)
+    return Analysis(plans, state.embeddings, state.track_count, stop.is_set())

@@ -1,0 +1,85 @@
+"""Finding faces in whole frames, also in pictures that are stored on their side."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+
+from engines.arrays import Float32Array, UInt8Array
+from engines.detector import FaceDetector
+from engines.types import Detections
+from streamer.frames import Frame
+
+__all__ = ["FaceFinder", "input_side_px"]
+
+_CODES: Final = {
+    90: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_CLOCKWISE,
+}
+
+
+def input_side_px(size_hw: tuple[int, int], asked_px: int) -> int:
+    """Longer side of the detector's input for a frame size; `asked_px` 0 chooses."""
+    if asked_px:
+        return asked_px
+    longest = max(size_hw)
+    # 24 px faces of a 1080p frame must not shrink below what the detector was trained for.
+    return 640 if longest <= 1280 else 960
+
+
+def _turned(pixels: UInt8Array, rotation_deg: int) -> UInt8Array:
+    """An I420 picture turned counter-clockwise."""
+    height, width = pixels.shape[0] * 2 // 3, pixels.shape[1]
+    planes = [pixels[:height], *pixels[height:].reshape(2, height // 2, width // 2)]
+    turned = [cv2.rotate(plane, _CODES[rotation_deg]) for plane in planes]
+    out_width = turned[0].shape[1]
+    return np.concatenate([plane.reshape(-1, out_width) for plane in turned])
+
+
+def _points_back(points: Float32Array, size_hw: tuple[int, int], rotation_deg: int) -> Float32Array:
+    """Points (..., 2) in the turned picture to points in the stored one."""
+    height, width = size_hw
+    x, y = points[..., 0], points[..., 1]
+    if rotation_deg == 90:
+        return np.stack([width - y, x], axis=-1)
+    if rotation_deg == 180:
+        return np.stack([width - x, height - y], axis=-1)
+    return np.stack([y, height - x], axis=-1)
+
+
+class FaceFinder:
+    """Runs the detector on frames. Safe to call from several threads if its engine is.
+
+    Args:
+        detector: the network.
+        rotation_deg: counter-clockwise turn that makes the stored picture upright.
+        long_side_px: length of the longer side of the network's input.
+    """
+
+    def __init__(self, detector: FaceDetector, *, rotation_deg: int, long_side_px: int) -> None:
+        self._detector = detector
+        self._rotation_deg = rotation_deg
+        self._long_side_px = long_side_px
+
+    def find(self, frame: Frame) -> Detections:
+        """All faces down to the lower of the detector's two thresholds, in frame pixels."""
+        pixels = frame.pixels
+        if self._rotation_deg:
+            pixels = _turned(pixels, self._rotation_deg)
+        found = self._detector.detect_i420(
+            [pixels],
+            threshold=self._detector.settings.keep_threshold,
+            long_side_px=self._long_side_px,
+        )[0]
+        return self._back(found, frame.size_hw) if self._rotation_deg else found
+
+    def _back(self, found: Detections, size_hw: tuple[int, int]) -> Detections:
+        corners = _points_back(found.boxes_xyxy_px.reshape(-1, 2, 2), size_hw, self._rotation_deg)
+        boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        points = _points_back(found.landmarks_px, size_hw, self._rotation_deg)
+        return Detections(
+            boxes.astype(np.float32).reshape(-1, 4), points.astype(np.float32), found.scores
+        )

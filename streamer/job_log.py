@@ -1,0 +1,249 @@
+"""The key log of a job: header, keyed identities, records in order; or nothing at all."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engines.arrays import Float32Array
+from streamer.analysis import Analysis
+from streamer.config import AppConfig
+from streamer.identity import IdentityKeys
+from streamer.key_log import (
+    CUSTOM_LEVEL,
+    End,
+    Face,
+    KeyLogHeader,
+    KeyLogWriter,
+    Note,
+    Record,
+    ScopeKey,
+    SealedPatch,
+    TrackStart,
+)
+from streamer.keys import KdfParams, KeyScope, MasterKey, derive_master_key
+from streamer.media_info import MediaInfo
+from streamer.models import Models
+from streamer.rotator import Rotator, angle_for_level, make_rotator
+
+__all__ = ["JobLog", "open_job_log", "rotation_angle_deg"]
+
+_TOOL = "veilstream 0.1.0"
+_THROWAWAY_PASSWORD_BYTES = 32
+
+
+def rotation_angle_deg(config: AppConfig) -> float:
+    """The angle that a configuration asks for, by itself or by level."""
+    identity = config.identity
+    return angle_for_level(identity.level) if identity.angle_deg is None else identity.angle_deg
+
+
+class JobLog:
+    """What one job leaves for recovery. `add` is called by one thread, in frame order.
+
+    Args:
+        writer: the open log, None when the job is irreversible.
+        master: key that the password derived to.
+        header: header of the recording.
+        models: the networks, for the space that identities lie in.
+        shift: added to each pts, so that the log has the times of the output.
+        source_name: name of the source, kept encrypted.
+    """
+
+    def __init__(
+        self,
+        writer: KeyLogWriter | None,
+        master: MasterKey,
+        header: KeyLogHeader,
+        models: Models,
+        *,
+        shift: int,
+        source_name: str,
+    ) -> None:
+        self._writer = writer
+        self._master = master
+        self._header = header
+        self._shift = shift
+        self._keys = IdentityKeys(
+            models.space, self._rotator, scope=header.scope.value, camera_id=header.camera_id
+        )
+        self._analysis: Analysis | None = None
+        self._identity_of: dict[int, int] = {}
+        self._first_pts: int | None = None
+        self._last_pts: int | None = None
+        self._dim = models.space.dim
+        if writer is not None:
+            writer.append(Note("source", source_name))
+            if header.scope is not KeyScope.TRACK:
+                name = self._keys.scope_id(0)
+                writer.append(ScopeKey(header.scope, name, self._scope_key(name)))
+
+    @property
+    def path(self) -> Path | None:
+        """Where the log lies, None when there is none."""
+        return None if self._writer is None else self._writer.path
+
+    @property
+    def is_sealing(self) -> bool:
+        """Whether original regions are to be kept."""
+        return self._writer is not None and self._header.is_sealed
+
+    def _scope_key(self, name: str) -> bytes:
+        return self._master.scope_key(self._header.recording_id, self._header.scope, name)
+
+    def _rotator(self, name: str) -> Rotator:
+        return make_rotator(
+            "reference" if self._header.rotation == "reference" else "orthogonal",
+            scope_key=self._scope_key(name),
+            angle_deg=self._header.angle_deg,
+            dim=self._dim,
+        )
+
+    def identities(self, analysis: Analysis) -> dict[int, Float32Array]:
+        """Identity id -> (512,) embedding of its new face; remembers what tracks belong to it."""
+        self._analysis = analysis
+        for plan in analysis.plans:
+            for face in plan:
+                self._identity_of[face.track_id] = face.identity_id
+        wanted = set(self._identity_of.values()) & set(analysis.embeddings)
+        return {
+            identity: self._keys.protect(identity, analysis.embeddings[identity])
+            for identity in sorted(wanted)
+        }
+
+    def add(self, records: Sequence[Record], pts: int) -> None:
+        """Add the records of the next frame, and before them those of tracks that begin in it.
+
+        Raises:
+            KeyLogError: the log cannot be written, so the frame must not be written either.
+        """
+        pts += self._shift
+        self._first_pts = pts if self._first_pts is None else self._first_pts
+        self._last_pts = pts
+        if self._writer is None:
+            return
+        for record in records:
+            if isinstance(record, Face) and record.track_id in self._identity_of:
+                self._writer.append(self._track_start(record.track_id, pts))
+            self._writer.append(_shifted(record, self._shift))
+
+    def _track_start(self, track_id: int, pts: int) -> TrackStart:
+        identity = self._identity_of.pop(track_id)
+        analysis, header = self._analysis, self._header
+        original = None if analysis is None else analysis.embeddings.get(identity)
+        name = self._keys.scope_id(identity)
+        return TrackStart(
+            track_id=track_id,
+            pts=pts,
+            scope=header.scope,
+            scope_id=name,
+            key=self._scope_key(name) if header.scope is KeyScope.TRACK else None,
+            angle_deg=header.angle_deg,
+            z=original.astype(np.float16) if header.is_assisted and original is not None else None,
+            norm=1.0 if original is None else self._keys.norm(identity, original),
+            rotation=header.rotation,
+            rotation_version=header.rotation_version,
+        )
+
+    def close(self, *, frames: int, was_interrupted: bool) -> None:
+        """Write the final marker and forget the keys."""
+        if self._writer is not None and self._first_pts is not None and self._last_pts is not None:
+            self._writer.close(
+                End(
+                    status="interrupted" if was_interrupted else "complete",
+                    frames=frames,
+                    first_pts=self._first_pts,
+                    last_pts=self._last_pts,
+                )
+            )
+        self._master.wipe()
+
+    def abort(self, *, keep: bool) -> None:
+        """End without a final marker; the file goes too unless frames are out."""
+        if self._writer is not None:
+            self._writer.abort()
+            if not keep:
+                self._writer.path.unlink(missing_ok=True)
+        self._master.wipe()
+
+
+def _shifted(record: Record, shift: int) -> Record:
+    if not shift:
+        return record
+    if isinstance(record, Face | SealedPatch):
+        return replace(record, pts=record.pts + shift)
+    return record
+
+
+def open_job_log(
+    keylog: Path,
+    config: AppConfig,
+    password: bytes | None,
+    models: Models,
+    info: MediaInfo,
+    *,
+    shift: int,
+    overwrite: bool = False,
+    clock: Callable[[], float] = time.time,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> JobLog:
+    """Derive the keys and create the key log.
+
+    Args:
+        keylog: where it goes.
+        config: what it holds.
+        password: None exactly when the configuration is irreversible.
+        models: the networks, for their hashes and the identity space.
+        info: facts about the video.
+        shift: what the sink adds to each pts.
+        overwrite: replace an existing log.
+        clock: wall clock in seconds since 1970 UTC.
+        random_bytes: source of the recording id, salts and throw-away passwords.
+
+    Raises:
+        KeyLogError: it cannot be created.
+    """
+    scope = KeyScope(config.identity.scope)
+    camera_id = config.identity.camera_id
+    kdf = (
+        KdfParams.for_camera(camera_id)
+        if scope is KeyScope.CAMERA
+        else KdfParams.generate(random_bytes)
+    )
+    header = KeyLogHeader(
+        recording_id=random_bytes(16),
+        created_unix_us=int(clock() * 1e6),
+        width=info.size_hw[1],
+        height=info.size_hw[0],
+        time_base=info.time_base,
+        angle_deg=rotation_angle_deg(config),
+        level=CUSTOM_LEVEL if config.identity.angle_deg is not None else config.identity.level,
+        scope=scope,
+        camera_id=camera_id if scope is KeyScope.CAMERA else "",
+        rotation=config.identity.rotation,
+        is_sealed=config.keylog.seal,
+        is_assisted=config.keylog.assisted,
+        kdf=kdf,
+        tool=_TOOL,
+        codec=config.video.codec,
+        pixel_format="yuv420p",
+        models=tuple(sorted(models.hashes)),
+    )
+    if password is None:
+        # Irreversible: nobody learns this password, so nobody can derive the keys again.
+        master = derive_master_key(random_bytes(_THROWAWAY_PASSWORD_BYTES), kdf)
+        return JobLog(None, master, header, models, shift=shift, source_name=info.name)
+    master = derive_master_key(password, kdf)
+    writer = KeyLogWriter.create(
+        keylog,
+        header=header,
+        password=password,
+        overwrite=overwrite,
+        flush_interval_s=config.keylog.flush_interval_s,
+    )
+    return JobLog(writer, master, header, models, shift=shift, source_name=info.name)

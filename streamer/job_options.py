@@ -1,0 +1,63 @@
+"""From the configuration to the options of each stage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from streamer.analysis import AnalysisOptions
+from streamer.config import AppConfig
+from streamer.extension import ExtensionOptions
+from streamer.look_back import LookBackOptions
+from streamer.models import Models
+from streamer.reassociation import ReassociationOptions
+from streamer.scene_cut import SceneCutOptions
+from streamer.sink import SinkOptions
+from streamer.tracker import TrackerOptions
+
+__all__ = ["analysis_options", "sink_options"]
+
+
+def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
+    """How the output is encoded."""
+    video, base = config.video, SinkOptions()
+    return SinkOptions(
+        codec=video.codec,
+        preset=base.preset if video.preset is None else video.preset,
+        crf=video.crf,
+        keyframe_interval_s=video.keyframe_interval_s,
+        overwrite=overwrite,
+    )
+
+
+def analysis_options(
+    config: AppConfig, models: Models, *, workers: int, frame_count: int | None
+) -> AnalysisOptions:
+    """How faces are tracked and covered."""
+    settings, cover = models.detector.settings, config.cover
+    tracker = TrackerOptions()
+    tracker = replace(
+        tracker,
+        start_score=settings.score_threshold,
+        cover_score=min(tracker.cover_score, settings.score_threshold),
+        keep_score=settings.keep_threshold,
+    )
+    extension = replace(
+        ExtensionOptions(), before_s=cover.extend_before_s, after_s=cover.extend_after_s
+    )
+    base = LookBackOptions()
+    look_back = replace(
+        base,
+        crop_size_px=models.generator.crop_size_px,
+        start_score=settings.score_threshold,
+        min_face_px=cover.min_face_px,
+        keep_face_px=cover.min_face_px * base.keep_face_px / base.min_face_px,
+        extension=extension,
+    )
+    return AnalysisOptions(
+        tracker=tracker,
+        look_back=look_back,
+        scene_cut=SceneCutOptions(),
+        reassociation=ReassociationOptions(),
+        workers=workers,
+        frame_count=frame_count,
+    )

@@ -1,0 +1,122 @@
+"""The three networks of a run, loaded and matched with each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engines.detector import DetectorSettings, FaceDetector
+from engines.embedder import FaceEmbedder
+from engines.errors import ConfigError
+from engines.generator import FaceGenerator
+from engines.loader import load_engine
+from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest, sha256_of
+from engines.protocols import Engine
+from engines.types import EngineInfo
+from streamer.config import AppConfig
+from streamer.identity import IdentitySpace, load_identity_space
+
+__all__ = ["Models", "load_models", "manifests"]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a run computes with.
+
+    Attributes:
+        detector: finds faces.
+        embedder: E_id, identity of a crop.
+        generator: E_attr and G, the new face of a crop.
+        space: subspace in which identities are rotated.
+        hashes: model name and SHA-256 of its file, for the key log.
+        engines: what runs them, for reports.
+    """
+
+    detector: FaceDetector
+    embedder: FaceEmbedder
+    generator: FaceGenerator
+    space: IdentitySpace
+    hashes: tuple[tuple[str, bytes], ...]
+    engines: tuple[Engine, ...]
+
+    def describe(self) -> list[EngineInfo]:
+        """What runs each network."""
+        return [engine.describe() for engine in self.engines]
+
+    def close(self) -> None:
+        """Release all engines."""
+        for engine in self.engines:
+            engine.close()
+
+
+def _dropped_in(name: str, path: Path, mean: float, std: float) -> ModelManifest:
+    if not path.is_file():
+        raise ConfigError(f"{name} model {path} does not exist")
+    # A file that the user names is trusted as it is; its hash goes into the key log all the same.
+    return ModelManifest(name, "user", path, sha256_of(path), mean, std)
+
+
+def manifests(config: AppConfig) -> tuple[ModelManifest, ModelManifest, ModelManifest]:
+    """Detector, encoder and generator that a configuration asks for.
+
+    Raises:
+        ConfigError: a model of the user's own is missing, or does not fit the generator.
+        EngineLoadError: one of ours is missing.
+    """
+    own = config.detector.model
+    detector = (
+        load_manifest(WEIGHTS_FOLDER / "detector.json")
+        if own is None
+        else _dropped_in("detector", own, 127.5, 128.0)
+    )
+    generator = load_manifest(config.identity.generator or WEIGHTS_FOLDER / "generator.json")
+    own = config.identity.encoder
+    if own is None:
+        return detector, load_manifest(WEIGHTS_FOLDER / "encoder.json"), generator
+    encoder = _dropped_in("encoder", own, 127.5, 127.5)
+    if generator.extra.get("encoder_sha256") != encoder.sha256:
+        raise ConfigError(
+            f"identity.encoder: the generator was not trained with {own.name}; a swapped encoder "
+            "needs a generator of its own (identity.generator), trained with python -m "
+            "training.generator"
+        )
+    return detector, encoder, generator
+
+
+def load_models(config: AppConfig, *, threads: int) -> Models:
+    """Load and verify all networks.
+
+    Args:
+        config: which models and where to run them.
+        threads: CPU threads of one call; 1 when several workers call at the same time.
+
+    Raises:
+        ConfigError: models that do not fit together.
+        EngineLoadError: a model or provider that cannot be used.
+    """
+    detector, encoder, generator = manifests(config)
+    engines = tuple(
+        load_engine(
+            manifest,
+            provider=config.engine.provider,
+            threads=threads,
+            cache_folder=config.engine.cache_folder,
+        )
+        for manifest in (detector, encoder, generator)
+    )
+    settings = DetectorSettings.from_manifest(detector)
+    if config.detector.start_score is not None:
+        settings = replace(settings, score_threshold=config.detector.start_score)
+    if config.detector.continue_score is not None:
+        settings = replace(settings, keep_threshold=config.detector.continue_score)
+    return Models(
+        FaceDetector(engines[0], settings=settings),
+        FaceEmbedder(engines[1], mean=encoder.mean, std=encoder.std),
+        FaceGenerator(engines[2]),
+        load_identity_space(generator.extra),
+        tuple(
+            (manifest.name, bytes.fromhex(sha256_of(manifest.path)))
+            for manifest in (detector, encoder, generator)
+        ),
+        engines,
+    )

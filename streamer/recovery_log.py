@@ -1,0 +1,97 @@
+"""The key log as recovery reads it: which faces belong to a frame of the anonymised video."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from fractions import Fraction
+
+from engines.arrays import Float32Array
+from engines.errors import KeyLogError
+from streamer.frames import Frame
+from streamer.identity import IdentitySpace
+from streamer.key_log import FrameRecords, KeyLogCursor, KeyLogReader, TrackStart
+from streamer.keys import KeyScope
+from streamer.rotator import RotationKind, Rotator, make_rotator
+
+__all__ = ["FrameLookup", "RecoveryLog"]
+
+# Containers round times to their own units; a millisecond is the coarsest (Matroska).
+_TOLERANCE_S = Fraction(6, 10000)
+
+
+class FrameLookup:
+    """Finds the records of frames, which must come in ascending order. Not thread-safe."""
+
+    def __init__(self, cursor: KeyLogCursor, time_base: Fraction) -> None:
+        self._cursor = cursor
+        self._time_base = time_base
+        self._tolerance = max(0, int(_TOLERANCE_S / time_base))
+
+    def of(self, frame: Frame) -> FrameRecords:
+        """What the log holds for a frame; empty when it holds nothing."""
+        pts = round(frame.pts * frame.time_base / self._time_base)
+        return self._cursor.near(pts, self._tolerance)
+
+
+class RecoveryLog:
+    """An opened key log and the tracks that are asked for.
+
+    Args:
+        reader: the log, open as long as this is used.
+        tracks: ids of the tracks to bring back, None for all.
+
+    Raises:
+        KeyLogError: a track that was asked for is not in the log.
+    """
+
+    def __init__(self, reader: KeyLogReader, tracks: Collection[int] | None) -> None:
+        self._reader = reader
+        starts = {key: revisions[-1] for key, revisions in reader.tracks(salvage=True).items()}
+        missing = sorted(set(tracks or ()) - set(starts))
+        if missing:
+            known = ", ".join(str(key) for key in sorted(starts)) or "none"
+            raise KeyLogError(f"no track {missing[0]} in the key log; it holds {known}")
+        self.tracks: dict[int, TrackStart] = {
+            key: start for key, start in starts.items() if tracks is None or key in tracks
+        }
+        self._scope_keys = reader.scope_keys(salvage=True)
+
+    def frames(self) -> FrameLookup:
+        """A lookup that starts at the first frame."""
+        cursor = KeyLogCursor(self._reader, track_ids=set(self.tracks), salvage=True)
+        return FrameLookup(cursor, self._reader.header.time_base)
+
+    def assisted_identities(self) -> dict[int, Float32Array]:
+        """Track id -> (512,) original embedding, of the tracks that hold one."""
+        return {
+            key: start.z.astype("float32")
+            for key, start in self.tracks.items()
+            if start.z is not None
+        }
+
+    def _rotator(self, start: TrackStart, dim: int) -> Rotator:
+        key = start.key
+        if key is None:
+            key = self._scope_keys[(start.scope, start.scope_id)]
+        kind: RotationKind = "reference" if start.rotation == "reference" else "orthogonal"
+        return make_rotator(kind, scope_key=key, angle_deg=start.angle_deg, dim=dim)
+
+    def original_identities(
+        self, read_back: dict[int, Float32Array], space: IdentitySpace
+    ) -> dict[int, Float32Array]:
+        """Track id -> original embedding, from what the encoder reads in the new faces.
+
+        Args:
+            read_back: track id -> (512,) mean embedding of its synthetic faces.
+            space: the subspace that rotations act in.
+        """
+        rotators: dict[tuple[KeyScope, str], Rotator] = {}
+        found = {}
+        for key, embedding in read_back.items():
+            start = self.tracks[key]
+            name = (start.scope, start.scope_id)
+            if name not in rotators:
+                rotators[name] = self._rotator(start, space.dim)
+            coordinates = space.coordinates(embedding)
+            found[key] = space.embedding(rotators[name].unrotate(coordinates, norm=start.norm))
+        return found

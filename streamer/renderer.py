@@ -1,0 +1,143 @@
+"""Rendering, the second pass: a frame and its plan become an anonymised frame and log records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from engines.arrays import Float32Array, UInt8Array
+from engines.errors import EngineRunError
+from engines.face_mask import core_mask, face_mask
+from engines.generator import FaceGenerator
+from streamer.blender import Blender, BlendResult
+from streamer.color import crop_rgb
+from streamer.frames import Frame, GeneratedFace
+from streamer.key_log_records import Face, Record
+from streamer.media_info import Notices
+from streamer.plan import FramePlan, PlannedFace
+from streamer.sealed_patch import seal_region
+
+__all__ = ["RenderedFrame", "Renderer", "is_replaced"]
+
+# A face that still correlates this much with the old one, or of which too little was painted,
+# counts as not replaced (a generator that copies its input would do that).
+_SAME_CORRELATION: Final = 0.985
+_SAME_DIFFERENCE: Final = 4.0
+_PAINTED_MIN: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RenderedFrame:
+    """An anonymised frame and what the key log must hold of it."""
+
+    result: BlendResult
+    records: tuple[Record, ...]
+
+
+def is_replaced(crop: UInt8Array, face: UInt8Array, mask: Float32Array) -> bool:
+    """Whether blending would really change eyes, nose and mouth.
+
+    Args:
+        crop: (S, S, 3) uint8 RGB original.
+        face: (S, S, 3) uint8 RGB synthetic face.
+        mask: (S, S) float32 blending weight.
+    """
+    core = core_mask(crop.shape[0]) > 0
+    weight = mask[core]
+    if not np.isfinite(weight).all() or float(weight.mean()) < _PAINTED_MIN:
+        return False
+    old = crop[core].mean(axis=1, dtype=np.float32)
+    new = old + weight * (face[core].mean(axis=1, dtype=np.float32) - old)
+    if float(np.abs(new - old).mean()) >= _SAME_DIFFERENCE:
+        return True
+    a, b = old - old.mean(), new - new.mean()
+    spread = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return spread > 0 and float((a * b).sum()) / spread < _SAME_CORRELATION
+
+
+class Renderer:
+    """Renders frames. Safe to call from several threads if the generator's engine is.
+
+    Args:
+        generator: E_attr and G.
+        blender: covers and blends.
+        identities: identity id -> (512,) embedding of the new face; a face of another identity
+            is covered.
+        seal: keep the original regions for the key log.
+        notices: told when the generator fails.
+    """
+
+    def __init__(
+        self,
+        generator: FaceGenerator,
+        blender: Blender,
+        identities: Mapping[int, Float32Array],
+        *,
+        seal: bool,
+        notices: Notices,
+    ) -> None:
+        self._generator = generator
+        self._blender = blender
+        self._identities = identities
+        self._seal = seal
+        self._notices = notices
+
+    def render(self, frame: Frame, plan: FramePlan) -> RenderedFrame:
+        """Anonymise one frame.
+
+        Raises:
+            CoverageError: a face cannot be covered.
+        """
+        result = self._blender.blend(frame, plan, self._generate(frame, plan))
+        records: list[Record] = []
+        for face in plan:
+            records.append(_face_record(frame, face, result))
+            rect = result.rects_xywh_px.get(face.track_id)
+            if self._seal and rect is not None:
+                records.append(
+                    seal_region(frame.pixels, rect, track_id=face.track_id, pts=frame.pts)
+                )
+        return RenderedFrame(result, tuple(records))
+
+    def _generate(self, frame: Frame, plan: FramePlan) -> dict[int, GeneratedFace]:
+        wanted = [
+            (face, face.frame_from_crop)
+            for face in plan
+            if face.frame_from_crop is not None and face.identity_id in self._identities
+        ]
+        if not wanted:
+            return {}
+        size = self._generator.crop_size_px
+        crops = np.stack(
+            [crop_rgb(frame.pixels, frame.color, matrix, size) for _, matrix in wanted]
+        )
+        targets = np.stack([self._identities[face.identity_id] for face, _ in wanted])
+        try:
+            faces, alphas = self._generator.generate(crops, targets)
+        except EngineRunError as exc:
+            # Fail closed: the faces of this frame are covered instead.
+            self._notices.add(f"the generator failed, faces are covered instead: {exc}")
+            return {}
+        generated = {}
+        for row, (face, matrix) in enumerate(wanted):
+            mask = alphas[row] * face_mask(size)
+            if is_replaced(crops[row], faces[row], mask):
+                generated[face.track_id] = GeneratedFace(face.track_id, faces[row], mask, matrix)
+        return generated
+
+
+def _face_record(frame: Frame, face: PlannedFace, result: BlendResult) -> Face:
+    nothing = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    x1, y1, x2, y2 = (float(value) for value in face.box_xyxy_px)
+    return Face(
+        track_id=face.track_id,
+        pts=frame.pts,
+        box_xyxy_px=np.array([x1, y1, max(x1, x2), max(y1, y2)], np.float32),
+        frame_from_crop=nothing if face.frame_from_crop is None else face.frame_from_crop,
+        is_generated=face.track_id in result.replaced,
+        is_filled=face.track_id in result.filled,
+        is_coasting=face.is_coasting,
+    )
