@@ -100,11 +100,11 @@ def similarities_from_landmarks(
         # crop = turn/spread * frame + ...; its inverse is what warping and pasting need.
         scale = spread / turn
         fine = np.isfinite(scale) & (np.abs(scale) > _MIN_SCALE)
-        scale = np.where(fine, scale, np.nan)
         shift = point_mean - scale * target_mean
     out = np.empty((*scale.shape, 2, 3), np.float64)
     out[..., 0, 0], out[..., 0, 1], out[..., 0, 2] = scale.real, -scale.imag, shift.real
     out[..., 1, 0], out[..., 1, 1], out[..., 1, 2] = scale.imag, scale.real, shift.imag
+    out[~fine] = np.nan
     return out
 
 

@@ -42,8 +42,7 @@ def finalise(
     loose = table.loose()
     plans: dict[int, TrackPlan] = {}
     for track_id, seen in table.tracks():
-        count, best = table.strength(track_id)
-        is_weak = count < options.min_sightings or best < options.start_score
+        is_weak = options.is_weak(*table.strength(track_id))
         plans[track_id] = plan_track(seen, loose, timeline, options, is_weak=is_weak)
     return _as_table(len(table), plans, identities or {}, options, only_frame)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ __all__ = ["SceneCut", "SceneCutOptions", "thumbnail"]
 
 _WIDTH_PX: Final = 32
 _HEIGHT_PX: Final = 18
+_CALM_FRAMES: Final = 4
 _BLANK_SPREAD: Final = 500.0  # about one grey value of contrast
 
 
@@ -56,7 +58,7 @@ class SceneCut:
     def __init__(self, options: SceneCutOptions) -> None:
         self._options = options
         self._last: Float32Array | None = None
-        self._recent = [0.0] * 4
+        self._recent: deque[float] = deque(maxlen=_CALM_FRAMES)
 
     def update(self, picture: Float32Array) -> bool:
         """Take in the thumbnail of the next frame; True when the shot changes before it."""
@@ -64,9 +66,15 @@ class SceneCut:
         if last is None:
             return False
         difference = float(np.abs(picture - last).mean())
-        background = max(self._recent)
-        self._recent = [*self._recent[1:], difference]
-        options = self._options
+        is_cut = self._is_cut(picture, last, difference)
+        if is_cut:
+            self._recent.clear()
+        else:
+            self._recent.append(difference)
+        return is_cut
+
+    def _is_cut(self, picture: Float32Array, last: Float32Array, difference: float) -> bool:
+        options, background = self._options, max(self._recent, default=0.0)
         if difference < options.min_difference or difference < options.min_jump * background:
             return False
         first, second = picture - picture.mean(), last - last.mean()
@@ -74,5 +82,6 @@ class SceneCut:
         if spread < _BLANK_SPREAD:
             return difference >= options.blank_difference
         correlation = float((first * second).sum()) / spread
-        is_sudden = difference >= options.sudden_jump * background
+        was_calm = len(self._recent) == _CALM_FRAMES
+        is_sudden = was_calm and difference >= options.sudden_jump * background
         return correlation <= (options.sudden_correlation if is_sudden else options.max_correlation)

@@ -12,6 +12,7 @@ from engines.arrays import Float64Array
 from streamer.aligner import AlignerOptions, plausible_landmarks, similarities_from_landmarks
 from streamer.association import box_sides_px, contained_ratios
 from streamer.extension import ExtensionOptions, absorb_loose, extension_boxes
+from streamer.mask_cover import hidden_ratios
 from streamer.smoothing import SmoothingOptions, fill_gaps, longest_runs_only, smooth
 from streamer.track_table import Observations
 
@@ -27,9 +28,13 @@ class LookBackOptions:
     Attributes:
         crop_size_px: side of the crops that the transforms are for.
         start_score: a track whose best score is lower is weak: filled, and hardly extended.
-        min_sightings: a track seen less often is weak too.
+        sure_score: a track seen less than `min_sightings` times is weak below this score.
+        min_sightings: see `sure_score`.
         min_face_px: smaller faces are filled; once replaced, they stay so down to `keep_face_px`.
         keep_face_px: see `min_face_px`.
+        min_hidden_ratio: share of the detected box that the mask of the synthetic face must hide
+            for it to be replaced; once replaced, it stays so down to `keep_hidden_ratio`.
+        keep_hidden_ratio: see `min_hidden_ratio`.
         max_replace_gap_s: longest time without landmarks in which the face is still replaced.
         min_replace_s: shorter stretches of replacing are filled, so that a face does not flap.
         margin_ratio: how far a filled box reaches beyond the detected one, by its size; the same on
@@ -43,9 +48,12 @@ class LookBackOptions:
 
     crop_size_px: int = 160
     start_score: float = 0.5
+    sure_score: float = 0.7
     min_sightings: int = 2
     min_face_px: float = 24.0
     keep_face_px: float = 20.0
+    min_hidden_ratio: float = 0.9
+    keep_hidden_ratio: float = 0.82
     max_replace_gap_s: float = 0.3
     min_replace_s: float = 0.15
     margin_ratio: float = 0.2
@@ -54,6 +62,11 @@ class LookBackOptions:
     aligner: AlignerOptions = field(default_factory=AlignerOptions)
     smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
     extension: ExtensionOptions = field(default_factory=ExtensionOptions)
+
+    def is_weak(self, sightings: int, best_score: float) -> bool:
+        """Whether a track with this many sightings and this best score may be a false alarm."""
+        needed = self.start_score if sightings >= self.min_sightings else self.sure_score
+        return best_score < needed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +190,7 @@ def _plan_inside(
     cover = _with_margin(np.concatenate([low, high], axis=1), growth, options)
     transforms = np.full((len(frames), 2, 3), np.nan)
     if not is_weak:
-        transforms = _transforms(seen, times_s, seen_s, boxes, options)
+        transforms = _transforms(seen, times_s, boxes, raw, options)
     return TrackPlan(
         frames, boxes, cover, transforms, is_seen, np.zeros(len(frames), np.bool_), is_weak
     )
@@ -186,12 +199,13 @@ def _plan_inside(
 def _transforms(
     seen: Observations,
     times_s: Float64Array,
-    seen_s: Float64Array,
     boxes: Float64Array,
+    raw: Float64Array,
     options: LookBackOptions,
 ) -> Float64Array:
     """(N, 2, 3) smooth transforms of the frames in which the face is replaced; NaN in others."""
     nothing = np.full((len(times_s), 2, 3), np.nan)
+    seen_s = times_s[seen.frames - seen.frames[0]]
     seen_boxes = seen.boxes_xyxy_px.astype(np.float64)
     known = plausible_landmarks(seen.landmarks_px, seen_boxes, options.aligner)
     if not known.any():
@@ -211,19 +225,16 @@ def _transforms(
     points = points.reshape(-1, 5, 2)
     fits = plausible_landmarks(points, boxes, options.aligner)
     fits &= before_s + after_s <= options.max_replace_gap_s
-    fits &= _large_enough(sides, options)
-    fits = longest_runs_only(fits, times_s, options.min_replace_s)
+    fits &= _steady(sides >= options.keep_face_px, sides >= options.min_face_px)
     transforms = similarities_from_landmarks(points, options.crop_size_px)
+    hidden = hidden_ratios(transforms, raw, options.crop_size_px)
+    fits &= _steady(hidden >= options.keep_hidden_ratio, hidden >= options.min_hidden_ratio)
+    fits = longest_runs_only(fits, times_s, options.min_replace_s)
     return np.where(fits[:, None, None], transforms, nothing)
 
 
-def _large_enough(sides: Float64Array, options: LookBackOptions) -> NDArray[np.bool_]:
-    """Whether each box is large enough to be replaced.
-
-    Runs above the lower limit that touch the upper one count, so a face at the limit does not flap.
-    """
-    may = sides >= options.keep_face_px
-    must = sides >= options.min_face_px
+def _steady(may: NDArray[np.bool_], must: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Runs of `may` that hold a `must`: two limits, so that a face at the limit does not flap."""
     runs = np.cumsum(np.concatenate([[True], may[1:] != may[:-1]])) - 1
     touches = np.bincount(runs, weights=must.astype(np.float64)) > 0
     return np.asarray(may & touches[runs])
