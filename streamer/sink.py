@@ -10,14 +10,17 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 import av
 import av.container
 
+from engines.arrays import UInt8Array
 from engines.errors import SinkError
 from streamer.blender import AnonymizedFrame
-from streamer.frames import CopiedPacket
+from streamer.frames import ColorSpec, CopiedPacket
 from streamer.media_info import MediaInfo, Notices
 from streamer.redact import is_url, redact_url
 from streamer.sink_encode import VideoEncoder
@@ -136,18 +139,22 @@ class Sink:
         """
         if not isinstance(frame, AnonymizedFrame):
             raise TypeError(f"only AnonymizedFrame may be written, got {type(frame).__name__}")
+        self._write_picture(frame.pixels, frame.color, frame.pts, frame.time_base)
+
+    def _write_picture(
+        self, pixels: UInt8Array, color: ColorSpec, pts: int, time_base: Fraction
+    ) -> None:
         height, width = self._info.size_hw
-        if frame.pixels.shape != (height * 3 // 2, width):
-            raise ValueError(f"a frame of {frame.pixels.shape} in a video of {(height, width)}")
-        if frame.time_base != self._info.time_base:
-            raise ValueError(f"time base {frame.time_base} in a video of {self._info.time_base}")
+        if pixels.shape != (height * 3 // 2, width):
+            raise ValueError(f"a frame of {pixels.shape} in a video of {(height, width)}")
+        if time_base != self._info.time_base:
+            raise ValueError(f"time base {time_base} in a video of {self._info.time_base}")
         with self._lock, self._translated():
             self._require_open()
-            if self._last_pts is not None and frame.pts <= self._last_pts:
-                raise ValueError(f"pts {frame.pts} after {self._last_pts}")
-            self._last_pts = frame.pts
-            pts = frame.pts + self._shift
-            self._muxer.add_video(self._encoder.encode(frame.pixels, pts, frame.color))
+            if self._last_pts is not None and pts <= self._last_pts:
+                raise ValueError(f"pts {pts} after {self._last_pts}")
+            self._last_pts = pts
+            self._muxer.add_video(self._encoder.encode(pixels, pts + self._shift, color))
             self.frames_written += 1
 
     def copy(self, packet: CopiedPacket) -> None:
@@ -232,7 +239,7 @@ class Sink:
             reason = exc.strerror or type(exc).__name__
             raise SinkError(f"{self.path}: cannot be written: {reason}") from None
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
