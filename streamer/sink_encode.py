@@ -11,6 +11,7 @@ import av.container
 import numpy as np
 from av.codec.context import CodecContext
 from av.packet import Packet
+from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
@@ -54,7 +55,8 @@ class VideoEncoder:
         self._turns = 0 if output.keeps_matrix else info.rotation_deg // 90
         self._key_interval = max(round(options.keyframe_interval_s / info.time_base), 1)
         self._next_key: int | None = None
-        self._raw = self._interlaced_wrapper(info, options, notices)
+        self._is_interlaced = self._may_interlace(info, options, notices)
+        self._wrapper = self._make_wrapper(info)
         self.stream = self._add_stream(container, info, options)
         if output.keeps_matrix and info.display_matrix is not None:
             self.stream.set_display_matrix(info.display_matrix)
@@ -83,28 +85,33 @@ class VideoEncoder:
         context.thread_count = options.encoder_threads or min(os.cpu_count() or 1, 4)
         _set_color(context, info.color)
         context.options = _codec_options(options)
-        if self._raw is not None:
+        if self._is_interlaced:
             context.flags |= _INTERLACED_FLAGS
             context.field_order = _FIELD_ORDER[info.field_order]
         if options.codec == "hevc":
             context.codec_tag = "hvc1" if container.format.name in ("mp4", "mov") else "\0\0\0\0"
         return stream
 
-    def _interlaced_wrapper(
-        self, info: MediaInfo, options: SinkOptions, notices: Notices
-    ) -> VideoCodecContext | None:
-        """A decoder of raw video that marks frames as interlaced, which PyAV cannot do itself."""
+    def _may_interlace(self, info: MediaInfo, options: SinkOptions, notices: Notices) -> bool:
         if info.field_order == "progressive":
-            return None
-        if options.codec != "h264" or info.size_hw[0] % 4 or self._turns:
-            notices.add(
-                "the output is not marked as interlaced: its codec or size does not allow it"
-            )
-            return None
+            return False
+        if options.codec == "h264" and info.size_hw[0] % 4 == 0 and not self._turns:
+            return True
+        notices.add("the output is not marked as interlaced: its codec or size does not allow it")
+        return False
+
+    def _make_wrapper(self, info: MediaInfo) -> VideoCodecContext:
+        """A decoder of raw video, which makes frames of planes without copying them.
+
+        PyAV's own `from_numpy_buffer` loses two rows unless the height is a multiple of four
+        (18.1), and cannot mark a frame as interlaced.
+        """
         wrapper: VideoCodecContext = CodecContext.create("rawvideo", "r")
-        wrapper.height, wrapper.width = info.size_hw
+        height, width = info.size_hw
+        wrapper.height, wrapper.width = (width, height) if self._turns % 2 else (height, width)
         wrapper.pix_fmt = "yuv420p"
-        wrapper.field_order = _FIELD_ORDER[info.field_order]
+        if self._is_interlaced:
+            wrapper.field_order = _FIELD_ORDER[info.field_order]
         return wrapper
 
     def encode(
@@ -131,9 +138,9 @@ class VideoEncoder:
         yield from self.stream.encode(None)
 
     def _wrap(self, pixels: UInt8Array) -> VideoFrame:
-        if self._raw is not None:
-            return self._raw.decode(Packet(pixels.tobytes()))[0]
-        return VideoFrame.from_numpy_buffer(pixels, format="yuv420p")
+        # The packet keeps the array alive; the stub only knows bytes, which would be a copy.
+        packet: Packet[Stream] = Packet(memoryview(pixels))  # type: ignore[arg-type] # see above
+        return self._wrapper.decode(packet)[0]
 
     def _turned(self, pixels: UInt8Array) -> UInt8Array:
         if not self._turns:

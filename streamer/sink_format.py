@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -68,11 +69,21 @@ class OutputFormat:
             # streams are known, so that late and negative starts get their edit list.
             options["movflags"] = "frag_keyframe+delay_moov+default_base_moof"
             options["video_track_timescale"] = str(info.time_base.denominator)
+            options["movie_timescale"] = str(_movie_timescale(info))
             options["write_tmcd"] = "0"
+        elif self.name == "matroska":
+            options["avoid_negative_ts"] = "disabled"
         elif self.name == "mpegts":
             # Without it FFmpeg moves all times.
             options["mpegts_copyts"] = "1"
         return options
+
+
+def _movie_timescale(info: MediaInfo) -> int:
+    """Units a second for edit lists: such that all streams start where they should, exactly."""
+    bases = [info.time_base, *(stream.time_base for stream in info.copy_streams)]
+    exact = math.lcm(*(base.denominator for base in bases))
+    return exact if exact < 1 << 31 else min(info.time_base.denominator, (1 << 31) - 1)
 
 
 _TS_CODECS = frozenset(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import av
 import av.container
+from av.bitstream import BitStreamFilterContext
 from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
@@ -18,6 +21,9 @@ from streamer.sink_format import OutputFormat, shifted
 
 __all__ = ["Muxer"]
 
+_ISO = ("mp4", "mov")
+# The sync word of a packet of AAC sound that carries its own header.
+_ADTS_STARTS = (b"\xff\xf0", b"\xff\xf1", b"\xff\xf8", b"\xff\xf9")
 # Copied packets wait for the video to reach their time, but never more bytes than this.
 _MOST_WAITING_BYTES = 8 << 20
 
@@ -26,7 +32,8 @@ _MOST_WAITING_BYTES = 8 << 20
 class _CopyTrack:
     stream: Stream
     waiting: deque[tuple[Fraction | None, Packet[Stream]]] = field(default_factory=deque)
-    last_dts: int | None = None
+    is_adts: bool = False
+    filter: BitStreamFilterContext | None = None
 
 
 class Muxer:
@@ -71,18 +78,23 @@ class Muxer:
             return
         if not isinstance(copied.template, Stream):
             raise TypeError("a copied stream needs the template that the source made")
-        try:
-            stream = self._container.add_stream_from_template(copied.template)
-        except ValueError:
+        if not _can_hold(self._output, copied.template):
             self._notices.add(f"{what} is dropped: {self._output.label} cannot hold it")
             return
+        stream = self._container.add_stream_from_template(copied.template)
         stream.time_base = copied.time_base
         stream.disposition = Disposition(copied.disposition)
         if copied.language:
             stream.metadata["language"] = copied.language
         if copied.title:
             stream.metadata["title"] = copied.title
-        self._tracks[copied.index] = _CopyTrack(stream)
+        track = self._tracks[copied.index] = _CopyTrack(stream)
+        context = copied.template.codec_context
+        track.is_adts = copied.codec_name == "aac" and context is not None and not context.extradata
+        if self._output.name in _ISO and track.is_adts:
+            # Sound from MPEG-TS repeats its header in every packet, MP4 wants it once. The muxer
+            # does this by itself, but not together with delay_moov (measured with FFmpeg 8).
+            track.filter = BitStreamFilterContext("aac_adtstoasc", copied.template)
 
     def add_video(self, packets: Iterable[Packet[VideoStream]]) -> None:
         """Write packets of the encoder.
@@ -100,12 +112,10 @@ class Muxer:
         track = self._tracks.get(packet.stream_index)
         if track is None:
             return
-        made = self._make_packet(packet, track)
-        if made is None:
-            return
-        time = made.dts if made.dts is not None else made.pts
-        track.waiting.append((None if time is None else time * packet.time_base, made))
-        self._waiting_bytes += made.size
+        for made in self._make_packets(packet, track):
+            time = made.dts if made.dts is not None else made.pts
+            track.waiting.append((None if time is None else time * packet.time_base, made))
+            self._waiting_bytes += made.size
         while self._waiting_bytes > _MOST_WAITING_BYTES:
             self._write_earliest()
 
@@ -144,25 +154,40 @@ class Muxer:
         self._waiting_bytes -= packet.size
         self._container.mux_one(packet)
 
-    def _make_packet(self, copied: CopiedPacket, track: _CopyTrack) -> Packet[Stream] | None:
-        if not copied.data:
-            return None
+    def _make_packets(self, copied: CopiedPacket, track: _CopyTrack) -> list[Packet[Stream]]:
+        if not copied.data or (copied.pts is None and copied.dts is None):
+            return []  # no muxer takes a packet without any time
+        if track.is_adts and not copied.data.startswith(_ADTS_STARTS):
+            # Muxers would give up the whole file for it.
+            self._notices.add(f"damaged packets of stream {copied.stream_index} are dropped")
+            return []
         packet: Packet[Stream] = Packet(copied.data)
         packet.time_base = copied.time_base
-        packet.stream = track.stream
         packet.pts = self._shifted(copied.pts, copied.time_base)
         packet.dts = self._shifted(copied.dts, copied.time_base)
-        if packet.pts is None and packet.dts is None:
-            return None  # no muxer takes a packet without any time
         packet.duration = copied.duration
         packet.is_keyframe = copied.is_keyframe
         for name, data in copied.side_data:
             side_data = PacketSideData(packet_sidedata_type_from_literal(name), len(data))  # type: ignore[call-arg, arg-type] # not in the stub
             side_data.update(data)
             packet.set_sidedata(side_data)
-        return packet
+        made = [packet] if track.filter is None else track.filter.filter(packet)
+        for each in made:
+            each.stream, each.time_base = track.stream, copied.time_base
+        return made
 
     def _shifted(self, time: int | None, time_base: Fraction) -> int | None:
         if time is None or not self._shift:
             return time
         return shifted(time, self._shift, self._video_time_base, time_base)
+
+
+def _can_hold(output: OutputFormat, template: Stream) -> bool:
+    """Whether a container takes a stream; only writing a header tells for certain."""
+    with av.open(io.BytesIO(), "w", format=output.name) as trial:
+        try:
+            trial.add_stream_from_template(template)
+            trial.start_encoding()
+        except (av.FFmpegError, ValueError):
+            return False
+    return True

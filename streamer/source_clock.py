@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +11,8 @@ __all__ = ["FrameClock", "PacketClock"]
 
 # A step back larger than this is a clock that started again, a smaller one is disorder.
 _RESTART_S = Fraction(1)
+# Frames whose times collide are set apart by this, since some containers count milliseconds.
+_LEAST_STEP_S = Fraction(1, 1000)
 
 
 @dataclass(slots=True)
@@ -64,11 +67,13 @@ class FrameClock:
     """Strictly increasing pts for the frames of one video stream. Not thread-safe.
 
     Args:
-        step: distance of two frames in pts units, used where a frame has no time.
+        time_base: seconds per unit of pts.
+        step_s: distance of two frames in seconds, used where a frame has no time.
     """
 
-    def __init__(self, step: int) -> None:
-        self._step = max(step, 1)
+    def __init__(self, time_base: Fraction, step_s: Fraction) -> None:
+        self._step = max(_ticks(step_s, time_base), 1)
+        self._least_step = min(max(math.ceil(_LEAST_STEP_S / time_base), 1), self._step)
         self._last: int | None = None
         self.moved = 0
         """How many frames had no time or one that was not later than its predecessor's."""
@@ -86,7 +91,7 @@ class FrameClock:
             value = fallback if known and fallback is not None else self._follow()
             self.moved += 1
         elif last is not None and pts <= last:
-            value = last + 1
+            value = last + self._least_step
             self.moved += 1
         else:
             value = pts

@@ -81,7 +81,7 @@ class VideoDecoder:
         self.time_base = stream.time_base or Fraction(1, 90000)
         self.first: VideoFrame | None = None
         self.converter: FrameConverter | None = None
-        self._clock = FrameClock(1)
+        self._clock = FrameClock(self.time_base, 1 / _DEFAULT_RATE_HZ)
         self._untimed = False
         stream.codec_context.thread_count = options.decoder_threads or min(os.cpu_count() or 1, 4)
         # Slice threads: frame threads cost 5 to 40 % more CPU here, hold frames back and, when
@@ -168,8 +168,7 @@ class VideoDecoder:
         else:
             if self._options.rate_hz is not None:
                 self._notices.add(f"{self._name}: carries its own times, so the rate is ignored")
-            step = 1 / ((self.rate_hz or _DEFAULT_RATE_HZ) * self.time_base)
-            self._clock = FrameClock(round(step))
+            self._clock = FrameClock(self.time_base, 1 / (self.rate_hz or _DEFAULT_RATE_HZ))
         if self._stream.metadata.get("alpha_mode") == "1":
             self._notices.add(f"{self._name}: transparency is not kept")
         if first.side_data.get("A53_CC") is not None:
