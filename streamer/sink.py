@@ -52,7 +52,7 @@ def open_sink(
     text = os.fspath(path)
     if is_url(text):
         raise SinkError(f"{redact_url(text)}: the output must be a file")
-    return Sink(Path(text), info, options=options or SinkOptions(), notices=notices or Notices())
+    return Sink(Path(text), info, options=options or SinkOptions(), notices=Notices() if notices is None else notices)
 
 
 class Sink:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.errors import EngineLoadError
+from engines.manifest import sha256_of
+from streamer.identity import IdentityKeys, IdentitySpace, load_identity_space, mean_embedding
+from streamer.rotator import Rotator, make_rotator
+
+DIM = 64
+
+
+def _space() -> IdentitySpace:
+    q, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(512, DIM)))
+    return IdentitySpace(np.ascontiguousarray(q.T).astype(np.float32))
+
+
+def _member(space: IdentitySpace, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    coordinates = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
+    return space.embedding(coordinates)  # type: ignore[return-value]  # one axis
+
+
+def _keys(space: IdentitySpace, scope: str, made: list[str]) -> IdentityKeys:
+    def rotator(name: str) -> Rotator:
+        made.append(name)
+        key = bytes([len(made)]) * 32
+        return make_rotator("orthogonal", scope_key=key, angle_deg=90.0, dim=DIM)
+
+    return IdentityKeys(space, rotator, scope=scope, camera_id="gate")  # type: ignore[arg-type]  # a str
+
+
+def test_coordinates_and_embedding_are_inverse_inside_the_space() -> None:
+    space = _space()
+    z = _member(space, 1)
+    np.testing.assert_allclose(space.embedding(space.coordinates(z)), z, atol=1e-5)
+
+
+def test_a_new_identity_lies_in_the_space_at_the_angle() -> None:
+    space = _space()
+    z = _member(space, 1)
+    new = _keys(space, "track", []).protect(1, z)
+    assert float(z @ new) == pytest.approx(0.0, abs=1e-5)
+    np.testing.assert_allclose(space.embedding(space.coordinates(new)), new, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scope", "names"), [("track", ["1", "2"]), ("recording", [""]), ("camera", ["gate"])]
+)
+def test_scope_decides_how_many_keys_there_are(scope: str, names: list[str]) -> None:
+    space, made = _space(), list[str]()
+    keys = _keys(space, scope, made)
+    first, second = keys.protect(1, _member(space, 1)), keys.protect(2, _member(space, 1))
+    assert made == names
+    assert np.allclose(first, second) == (len(names) == 1)
+
+
+def test_mean_embedding_is_a_unit_vector() -> None:
+    rows = np.eye(4, dtype=np.float32)[:2]
+    mean = mean_embedding(rows)
+    np.testing.assert_allclose(mean, [0.5**0.5, 0.5**0.5, 0, 0], atol=1e-6)
+
+
+def test_the_basis_is_loaded_only_with_the_right_hash(tmp_path: Path) -> None:
+    path = tmp_path / "basis.npy"
+    np.save(path, np.eye(512, dtype=np.float32)[:DIM])
+    entry = {"file": "basis.npy", "sha256": sha256_of(path)}
+    manifest = json.loads(json.dumps({"identity_basis": entry}))
+    assert load_identity_space(manifest, tmp_path).dim == DIM
+    path.write_bytes(path.read_bytes()[:-1] + b"\0x")
+    with pytest.raises(EngineLoadError, match="SHA-256"):
+        load_identity_space(manifest, tmp_path)
