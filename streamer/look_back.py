@@ -43,7 +43,9 @@ def finalise(
     plans: dict[int, TrackPlan] = {}
     for track_id, seen in table.tracks():
         is_weak = options.is_weak(*table.strength(track_id))
-        plans[track_id] = plan_track(seen, loose, timeline, options, is_weak=is_weak)
+        plans[track_id] = plan_track(
+            seen, loose, timeline, options, is_weak=is_weak, only_frame=only_frame
+        )
     return _as_table(len(table), plans, identities or {}, options, only_frame)
 
 

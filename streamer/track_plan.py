@@ -114,6 +114,7 @@ def plan_track(
     options: LookBackOptions,
     *,
     is_weak: bool,
+    only_frame: int | None = None,
 ) -> TrackPlan:
     """Plan one track.
 
@@ -123,20 +124,32 @@ def plan_track(
         timeline: the frames.
         options: how.
         is_weak: it may be a false alarm.
+        only_frame: other frames may be left out, to save time.
     """
     extension = options.extension
     before_s = extension.weak_s if is_weak else extension.before_s
     after_s = extension.weak_s if is_weak else extension.after_s
-    for reach_s, step in ((before_s, -1), (after_s, 1)):
-        seen = absorb_loose(
-            seen, loose, timeline.times_s, timeline.shots, extension, reach_s=reach_s, step=step
-        )
-    inside = _plan_inside(seen, timeline.times_s, options, is_weak=is_weak)
-    parts = [inside]
-    for reach_s, step in ((before_s, -1), (after_s, 1)):
-        added = _plan_extension(seen, timeline, options, reach_s=reach_s, step=step)
-        parts.insert(0 if step < 0 else len(parts), added)
+    wanted = _wanted_parts(seen, only_frame)
+    for part, reach_s in ((-1, before_s), (1, after_s)):
+        if part in wanted:
+            times_s, shots = timeline.times_s, timeline.shots
+            seen = absorb_loose(seen, loose, times_s, shots, extension, reach_s=reach_s, step=part)
+    # Weak detections may have brought the frame inside.
+    wanted = _wanted_parts(seen, only_frame)
+    parts = []
+    for part, reach_s in ((-1, before_s), (0, 0.0), (1, after_s)):
+        if part in wanted and part == 0:
+            parts.append(_plan_inside(seen, timeline.times_s, options, is_weak=is_weak))
+        elif part in wanted:
+            parts.append(_plan_extension(seen, timeline, options, reach_s=reach_s, step=part))
     return _joined(parts, is_weak)
+
+
+def _wanted_parts(seen: Observations, only_frame: int | None) -> tuple[int, ...]:
+    """Which of before (-1), inside (0) and after (1) the sightings must be planned."""
+    if only_frame is None:
+        return -1, 0, 1
+    return (int(only_frame > seen.frames[-1]) - int(only_frame < seen.frames[0]),)
 
 
 def _joined(parts: list[TrackPlan], is_weak: bool) -> TrackPlan:
