@@ -12,7 +12,6 @@ from engines.arrays import Float32Array, UInt8Array
 
 __all__ = [
     "DEFAULT_SHARED",
-    "FACELESS_CLIPS",
     "BenchmarkError",
     "FaceFinder",
     "Teachers",
@@ -22,9 +21,6 @@ __all__ = [
 ]
 
 DEFAULT_SHARED: Final = Path(__file__).resolve().parents[2] / "shared"
-# Nobody is in these, whatever a judge takes for a face (an animal's head, seven times in 280
-# frames): it is right to leave them alone.
-FACELESS_CLIPS: Final = frozenset({"cockatoo_no_face"})
 _SUFFIXES: Final = (".mp4", ".mkv", ".webm", ".ts", ".mov", ".avi")
 
 # (H, W, 3) uint8 BGR to boxes (N, 4) x1 y1 x2 y2, landmarks (N, 5, 2) and scores (N,).

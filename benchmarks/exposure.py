@@ -71,9 +71,9 @@ def _make_output(
 
 
 def _exposed_cell(result: ClipExposure) -> str:
-    if result.is_faceless:
-        return f"0 (nobody there, {result.count('is_untouched')} false alarms left alone)"
-    return f"{len(result.exposed())} ({result.count('is_untouched', confirmed=True)})"
+    exposed, others = result.exposed(), len(result.false_alarms_left())
+    cell = f"{len(exposed)} ({sum(face.is_confirmed for face in exposed)})"
+    return f"{cell}, {others} false alarms left alone" if others else cell
 
 
 def _row(result: ClipExposure) -> list[str]:

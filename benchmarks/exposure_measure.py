@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.clips import FACELESS_CLIPS
 from benchmarks.face_compare import FaceChange, altered_ratio, compare_face
+from benchmarks.false_alarms import false_alarm
 from benchmarks.persons import PersonJudge
 from benchmarks.source_faces import FrameFaces, size_class
 from benchmarks.video_io import Fidelity, compare_streams, paired_frames
@@ -32,6 +32,7 @@ class JudgedFace:
         change: how its pixels differ.
         similarity: judge -> how alike the persons are.
         accepted: judge -> whether they pass as one person.
+        false_alarm: what is seen there when it is known to be no face, otherwise None.
     """
 
     frame: int
@@ -41,6 +42,7 @@ class JudgedFace:
     change: FaceChange
     similarity: dict[str, float]
     accepted: dict[str, bool]
+    false_alarm: str | None = None
 
     @property
     def is_untouched(self) -> bool:
@@ -56,6 +58,8 @@ class JudgedFace:
         """Where and how, for a report."""
         box = ",".join(f"{value:.0f}" for value in self.box_xyxy_px)
         confirmed = "confirmed" if self.is_confirmed else "one detector only"
+        if self.false_alarm:
+            confirmed = self.false_alarm
         return (
             f"frame {self.frame} box {box} ({self.size_class} px, {confirmed}): "
             f"correlation {self.change.correlation:.2f}, difference {self.change.difference:.1f}"
@@ -81,15 +85,12 @@ class ClipExposure:
     altered_percent: list[float] = field(repr=False)
 
     def exposed(self) -> list[JudgedFace]:
-        """Faces that were left as they were; none in a clip that has none."""
-        if self.is_faceless:
-            return []
-        return [face for face in self.faces if face.is_untouched]
+        """Faces that were left as they were."""
+        return [face for face in self.faces if face.is_untouched and not face.false_alarm]
 
-    @property
-    def is_faceless(self) -> bool:
-        """Whether nobody is in the clip, so that what a judge found there is no face."""
-        return Path(self.clip).stem in FACELESS_CLIPS
+    def false_alarms_left(self) -> list[JudgedFace]:
+        """Places left as they were that a judge took for a face and are none."""
+        return [face for face in self.faces if face.is_untouched and face.false_alarm]
 
     def count(self, name: str, *, confirmed: bool = False, size: str | None = None) -> int:
         """Faces with a property, optionally of a size class and confirmed ones only."""
@@ -137,7 +138,7 @@ class ClipExposure:
         classes = {
             size: {
                 "faces": sum(face.size_class == size for face in self.faces),
-                "exposed": self.count("is_untouched", size=size),
+                "exposed": sum(face.size_class == size for face in self.exposed()),
                 "weak": self.count("is_weak", size=size),
                 "re_identified": {j: self.same_person(j, size=size) for j in self.judges},
             }
@@ -146,9 +147,9 @@ class ClipExposure:
         return {
             "fidelity": asdict(self.fidelity),
             "faces": len(self.faces),
-            "is_faceless": self.is_faceless,
+            "false_alarms_left": [face.line() for face in self.false_alarms_left()],
             "exposed": len(self.exposed()),
-            "exposed_confirmed": self.count("is_untouched", confirmed=True),
+            "exposed_confirmed": sum(face.is_confirmed for face in self.exposed()),
             "exposed_per_10000_frames": self.per_10000_frames(),
             "weak": self.count("is_weak"),
             "re_identified": {name: self.same_person(name) for name in self.judges},
@@ -160,6 +161,7 @@ class ClipExposure:
 
 
 def _judge_frame(
+    clip: str,
     index: int,
     pair: tuple[UInt8Array, UInt8Array],
     found: FrameFaces,
@@ -184,6 +186,7 @@ def _judge_frame(
             change=change,
             similarity=similarity,
             accepted={name: thresholds[name].accepts(s) for name, s in similarity.items()},
+            false_alarm=false_alarm(clip, index, box),
         )
 
 
@@ -207,6 +210,6 @@ def measure_exposure(
     for index, original, result in paired_frames(source, output):
         if original.shape != result.shape or index >= len(faces):
             break
-        judged.extend(_judge_frame(index, (original, result), faces[index], judges))
+        judged.extend(_judge_frame(source.stem, index, (original, result), faces[index], judges))
         altered.append(100 * altered_ratio(original, result, faces[index].doubtful_xyxy_px))
     return ClipExposure(source.name, fidelity, judged, [j.name for j, _ in judges], altered)

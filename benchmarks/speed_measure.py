@@ -30,6 +30,7 @@ __all__ = [
 # Decode and encode alone, as our own program does them: what no anonymiser can undercut.
 _RECODE: Final = """
 import sys, av
+from fractions import Fraction
 source, output = sys.argv[1:]
 with av.open(source) as a, av.open(output, "w") as b:
     video = a.streams.video[0]
@@ -38,7 +39,7 @@ with av.open(source) as a, av.open(output, "w") as b:
     out.width, out.height, out.pix_fmt = video.width, video.height, "yuv420p"
     out.codec_context.thread_count = 2
     for number, frame in enumerate(a.decode(video)):
-        frame.pts, frame.time_base, frame.pict_type = number, out.codec_context.time_base, 0
+        frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, 25), 0
         b.mux(out.encode(frame))
     b.mux(out.encode(None))
 """

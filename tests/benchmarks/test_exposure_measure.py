@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.exposure_controls import black_boxes, re_encoded
 from benchmarks.exposure_measure import measure_exposure
+from benchmarks.false_alarms import false_alarm
 from benchmarks.persons import PersonJudge
 from benchmarks.source_faces import FrameFaces
 from benchmarks.video_io import write_video
@@ -103,11 +104,19 @@ def test_judges_are_asked_at_their_interval(clip: Path, exact_faces: list[FrameF
     assert result.as_dict()["exposed"] == 6
 
 
-def test_faceless_clip_exposes_nobody(
+def test_known_false_alarms_are_listed_apart(
     face_frames: list[UInt8Array], exact_faces: list[FrameFaces], tmp_path: Path
 ) -> None:
     path = tmp_path / "cockatoo_no_face.mkv"
     write_video(path, face_frames, options={"crf": "12"})
     result = measure_exposure(path, path, exact_faces, [])
     assert not result.exposed()
-    assert result.count("is_untouched") == 6
+    assert len(result.false_alarms_left()) == 6
+    assert "a bird's head" in result.false_alarms_left()[0].line()
+
+
+def test_false_alarms_are_known_by_place_and_frame() -> None:
+    ear = np.array([550, 188, 612, 257], np.float32)
+    assert false_alarm("mask_turn_hands", 52, ear) == "an ear"
+    assert false_alarm("mask_turn_hands", 53, ear) is None
+    assert false_alarm("mask_turn_hands", 52, ear + 100) is None
