@@ -26,6 +26,7 @@ class ExtensionOptions:
         before_s: time covered before the first sighting.
         after_s: time covered after the last sighting.
         weak_s: the same, both ways, for tracks that may be false alarms.
+        min_frames: frames covered at least, for videos with few frames a second.
         large_ratio: a face higher than this share of the frame does not vanish from one frame to
             the next; it is covered for `large_s`.
         large_s: time for large faces.
@@ -40,6 +41,7 @@ class ExtensionOptions:
     before_s: float = 0.7
     after_s: float = 0.7
     weak_s: float = 0.15
+    min_frames: int = 2
     large_ratio: float = 0.5
     large_s: float = 1.5
     growth_per_s: float = 0.6
@@ -115,7 +117,8 @@ def absorb_loose(
     found: list[int] = []
     frame = last + step
     while 0 <= frame < len(times_s) and shots[frame] == shots[last]:
-        if abs(times_s[frame] - times_s[last]) > reach_s:
+        is_far = abs(times_s[frame] - times_s[last]) > reach_s
+        if is_far and abs(frame - last) > options.min_frames:
             break
         row = _continuing(loose, frame, track_times, track_boxes, times_s[frame], options)
         if row is not None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from engines.types import Detections
 from streamer.association import contained_ratios
 from streamer.frames import TrackedFace
+from streamer.look_back_options import LookBackOptions
 from streamer.plan import FramePlan, PlanTable
-from streamer.track_plan import LookBackOptions, Timeline, TrackPlan, plan_track
+from streamer.track_plan import Timeline, TrackPlan, plan_track
 from streamer.track_table import TrackTable
 
 __all__ = ["LookBack", "LookBackOptions", "finalise"]

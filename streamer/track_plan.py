@@ -2,71 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.arrays import Float64Array
-from streamer.aligner import AlignerOptions, plausible_landmarks, similarities_from_landmarks
+from streamer.aligner import plausible_landmarks, similarities_from_landmarks
 from streamer.association import box_sides_px, contained_ratios
-from streamer.extension import ExtensionOptions, absorb_loose, extension_boxes
+from streamer.extension import absorb_loose, extension_boxes
+from streamer.look_back_options import LookBackOptions
 from streamer.mask_cover import hidden_ratios
-from streamer.smoothing import SmoothingOptions, fill_gaps, longest_runs_only, smooth
+from streamer.smoothing import fill_gaps, longest_runs_only, smooth
 from streamer.track_table import Observations
 
-__all__ = ["LookBackOptions", "Timeline", "TrackPlan", "plan_track"]
+__all__ = ["Timeline", "TrackPlan", "plan_track"]
 
 _INTERPOLATED_WEIGHT: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class LookBackOptions:
-    """How tracks become a plan.
-
-    Attributes:
-        crop_size_px: side of the crops that the transforms are for.
-        start_score: a track whose best score is lower is weak: filled, and hardly extended.
-        sure_score: a track seen less than `min_sightings` times is weak below this score.
-        min_sightings: see `sure_score`.
-        min_face_px: smaller faces are filled; once replaced, they stay so down to `keep_face_px`.
-        keep_face_px: see `min_face_px`.
-        min_hidden_ratio: share of the detected box that the mask of the synthetic face must hide
-            for it to be replaced; once replaced, it stays so down to `keep_hidden_ratio`.
-        keep_hidden_ratio: see `min_hidden_ratio`.
-        max_replace_gap_s: longest time without landmarks in which the face is still replaced.
-        min_replace_s: shorter stretches of replacing are filled, so that a face does not flap.
-        margin_ratio: how far a filled box reaches beyond the detected one, by its size; the same on
-            all sides, since a picture may be stored on its side.
-        gap_growth_per_s: growth of a box with the time to the nearest sighting inside a track.
-        hidden_ratio: an extension or weak box that lies this far inside a seen one is dropped.
-        aligner: when landmarks are believed.
-        smoothing: for boxes and landmarks.
-        extension: before the first and after the last sighting.
-    """
-
-    crop_size_px: int = 160
-    start_score: float = 0.5
-    sure_score: float = 0.7
-    min_sightings: int = 2
-    min_face_px: float = 24.0
-    keep_face_px: float = 20.0
-    min_hidden_ratio: float = 0.9
-    keep_hidden_ratio: float = 0.82
-    max_replace_gap_s: float = 0.3
-    min_replace_s: float = 0.15
-    margin_ratio: float = 0.2
-    gap_growth_per_s: float = 0.6
-    hidden_ratio: float = 0.7
-    aligner: AlignerOptions = field(default_factory=AlignerOptions)
-    smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
-    extension: ExtensionOptions = field(default_factory=ExtensionOptions)
-
-    def is_weak(self, sightings: int, best_score: float) -> bool:
-        """Whether a track with this many sightings and this best score may be a false alarm."""
-        needed = self.start_score if sightings >= self.min_sightings else self.sure_score
-        return best_score < needed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -268,7 +221,9 @@ def _plan_extension(
     if box[3] - box[1] > extension.large_ratio * timeline.sizes_hw[end, 0]:
         reach_s = max(reach_s, extension.large_s)
     low, high = np.searchsorted(times_s, [times_s[end] - reach_s, times_s[end] + reach_s + 1e-9])
-    frames = np.arange(low, end) if step < 0 else np.arange(end + 1, high)
+    low, high = min(low, end - extension.min_frames), max(high, end + 1 + extension.min_frames)
+    frames = np.arange(max(low, 0), end) if step < 0 else np.arange(end + 1, high)
+    frames = frames[frames < len(times_s)]
     frames = frames[timeline.shots[frames] == timeline.shots[end]]
     order = slice(None, None, -step)
     near = slice(None, 15)

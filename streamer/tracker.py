@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.arrays import Float32Array
+from engines.errors import CoverageError
 from engines.types import Detections
 from streamer.aligner import AlignerOptions, plausible_landmarks
 from streamer.association import box_overlaps, contained_ratios, match_boxes
@@ -93,7 +94,14 @@ class Tracker:
         Returns:
             Every face to hide, ordered by track id. The box of a seen face is that of its
             detection, unfiltered; the box of a lost face is predicted and grown.
+
+        Raises:
+            CoverageError: a detection is not finite, so nobody knows what to hide.
         """
+        if not (
+            np.isfinite(detections.boxes_xyxy_px).all() and np.isfinite(detections.scores).all()
+        ):
+            raise CoverageError("the face detector gave a box or score that is not a number")
         step_s = 0.0 if self._time_s is None else frame_time_s - self._time_s
         self._time_s = frame_time_s
         if cut:

@@ -10,7 +10,10 @@ from streamer.aligner import similarity_from_landmarks
 from streamer.extension import ExtensionOptions
 from streamer.look_back import LookBack, LookBackOptions, finalise
 from streamer.plan import FramePlan
+from streamer.track_table import TrackTable
+from streamer.tracker import Tracker, TrackerOptions
 from tests.streamer.scenes import (
+    SIZE_HW,
     STEP_S,
     detections,
     face_points,
@@ -62,6 +65,15 @@ def test_an_empty_wall_is_not_covered_for_long() -> None:
     covered = [i for i, plan in enumerate(plans) if plan]
     assert min(covered) >= 90 - 18
     assert max(covered) <= 110 + 18
+
+
+def test_a_slow_video_is_extended_by_frames() -> None:
+    table, tracker = TrackTable(), Tracker(TrackerOptions())
+    for i in range(12):
+        found = detections((300, 200, 80, 0.9)) if i in (5, 6) else Detections.empty()
+        faces = tracker.update(float(i), found, frame_size_hw=SIZE_HW)
+        table.append(float(i), faces, found, frame_size_hw=SIZE_HW)
+    assert actions(list(finalise(table, LookBackOptions()))) == "...ffrrff..."
 
 
 def test_an_extension_ends_at_a_cut() -> None:

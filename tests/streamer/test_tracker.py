@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engines.errors import CoverageError
 from engines.types import Detections
 from streamer.tracker import Tracker, TrackerOptions
 from tests.streamer.scenes import SIZE_HW, STEP_S, detections, face_box, moving
@@ -102,6 +103,14 @@ def test_implausible_landmarks_are_left_out() -> None:
     odd = Detections(found.boxes_xyxy_px, found.landmarks_px[:, [1, 0, 2, 4, 3]], found.scores)
     (face,) = Tracker(TrackerOptions()).update(0.0, odd, frame_size_hw=SIZE_HW)
     assert face.landmarks_px is None
+
+
+def test_a_detection_that_is_no_number_stops_the_run() -> None:
+    found = detections((100, 100, 80, 0.9))
+    odd = Detections(found.boxes_xyxy_px, found.landmarks_px, np.array([np.nan], np.float32))
+    for broken in (odd, Detections(found.boxes_xyxy_px * np.inf, odd.landmarks_px, found.scores)):
+        with pytest.raises(CoverageError):
+            Tracker(TrackerOptions()).update(0.0, broken, frame_size_hw=SIZE_HW)
 
 
 def test_fast_small_faces_are_followed_by_distance() -> None:
