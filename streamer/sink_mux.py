@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from streamer.sink_format import OutputFormat, shifted
 __all__ = ["Muxer"]
 
 _ISO = ("mp4", "mov")
+# Between packets that overlap. Not one tick: the container may count in longer ones.
+_LEAST_STEP_S = Fraction(1, 1000)
 # The sync word of a packet of AAC sound that carries its own header.
 _ADTS_STARTS = (b"\xff\xf0", b"\xff\xf1", b"\xff\xf8", b"\xff\xf9")
 # Copied packets wait for the video to reach their time, but never more bytes than this.
@@ -32,6 +35,7 @@ _MOST_WAITING_BYTES = 8 << 20
 class _CopyTrack:
     stream: Stream
     waiting: deque[tuple[Fraction | None, Packet[Stream]]] = field(default_factory=deque)
+    last_dts: int | None = None
     is_adts: bool = False
     filter: BitStreamFilterContext | None = None
 
@@ -174,7 +178,23 @@ class Muxer:
         made = [packet] if track.filter is None else track.filter.filter(packet)
         for each in made:
             each.stream, each.time_base = track.stream, copied.time_base
+            self._keep_order(each, track, copied)
         return made
+
+    def _keep_order(self, packet: Packet[Stream], track: _CopyTrack, copied: CopiedPacket) -> None:
+        """Move a packet on that is not later than the one before; a muxer would give up."""
+        dts = packet.dts if packet.dts is not None else packet.pts
+        if dts is None:
+            return
+        if track.last_dts is not None and dts <= track.last_dts:
+            dts = track.last_dts + math.ceil(_LEAST_STEP_S / copied.time_base)
+            packet.pts = dts if packet.pts is None else max(packet.pts, dts)
+            packet.dts = dts
+            self._notices.add(
+                f"packets of {copied.kind} stream {copied.stream_index} overlap, some were moved "
+                "by a little"
+            )
+        track.last_dts = dts
 
     def _shifted(self, time: int | None, time_base: Fraction) -> int | None:
         if time is None or not self._shift:
