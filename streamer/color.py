@@ -91,33 +91,50 @@ def paste_rgb_into(
     if not width or not height:
         return rect
     yuv_from_rgb = _matrices(color.matrix, color.full_range, len(planes[0]) > _TALLEST_SD_PX)[1]
-    yuv = cv2.transform(face_rgb, yuv_from_rgb)
+    luma, *chroma = cv2.split(cv2.transform(face_rgb, yuv_from_rgb))
+    share = _share(mask)
     crop_from_frame = _inverse(_square(frame_from_crop))
     crop_from_chroma = crop_from_frame @ _inverse(_chroma_from_frame(color))
-    luma_place = _at(crop_from_frame, x, y), planes[0][y : y + height, x : x + width]
-    _blend_into(luma_place[1], yuv[..., 0], mask, luma_place[0])
-    place = _at(crop_from_chroma, x // 2, y // 2)
-    for channel in (1, 2):
-        region = planes[channel][y // 2 : (y + height) // 2, x // 2 : (x + width) // 2]
-        _blend_into(region, yuv[..., channel], mask, place)
+    region = planes[0][y : y + height, x : x + width]
+    _blend_into((region,), [luma], share, _at(crop_from_frame, x, y))
+    half = slice(y // 2, (y + height) // 2), slice(x // 2, (x + width) // 2)
+    regions = planes[1][half], planes[2][half]
+    _blend_into(regions, chroma, share, _at(crop_from_chroma, x // 2, y // 2))
     return rect
 
 
+def _share(mask: Float32Array) -> UInt8Array:
+    """The mask in 1/255, with a border of zeros, so that repeating its edge adds nothing."""
+    share: UInt8Array = cv2.convertScaleAbs(mask, alpha=255.0)
+    share[0] = share[-1] = share[:, 0] = share[:, -1] = 0
+    return share
+
+
 def _blend_into(
-    region: UInt8Array, face: UInt8Array, mask: Float32Array, crop_from_region: Float64Array
+    regions: tuple[UInt8Array, ...],
+    faces: list[UInt8Array],
+    share: UInt8Array,
+    crop_from_region: Float64Array,
 ) -> None:
-    height, width = region.shape
-    warped = _sample(np.ascontiguousarray(face), crop_from_region, (width, height))
-    share = _sample(mask, crop_from_region, (width, height), outside=cv2.BORDER_CONSTANT)
-    region[:] = cv2.blendLinear(warped, np.ascontiguousarray(region), share, 1.0 - share)
+    """Blend planes of a face into as many regions of the same size.
+
+    All go through one warp of four channels: OpenCV does four in the time of one (0.2 ms for
+    300x350), but two or three take twice as long.
+    """
+    height, width = regions[0].shape
+    padding = [share] * (3 - len(faces))
+    layers = cv2.merge([*faces, share, *padding])
+    warped = cv2.split(_sample(layers, crop_from_region, (width, height)))
+    new_share = warped[len(faces)]
+    old_share = cv2.bitwise_not(new_share)
+    for region, face in zip(regions, warped, strict=False):
+        # Exact where the share is 0 or 255; between them rounding is off by one at most.
+        new = cv2.multiply(face, new_share, scale=1 / 255)
+        region[:] = cv2.add(new, cv2.multiply(region, old_share, scale=1 / 255))
 
 
 def _sample(
-    plane: UInt8Array | Float32Array,
-    plane_from_target: Float64Array,
-    size_wh: tuple[int, int],
-    *,
-    outside: int = cv2.BORDER_REPLICATE,
+    plane: UInt8Array, plane_from_target: Float64Array, size_wh: tuple[int, int]
 ) -> UInt8Array:
     """Resample a plane; shrinks it by averaging first, so that fine detail does not flicker."""
     scale = float(np.sqrt(abs(np.linalg.det(plane_from_target[:, :2]))))
@@ -125,17 +142,17 @@ def _sample(
     if factor >= 2:
         plane, plane_from_target = _shrunk(plane, plane_from_target, size_wh, factor)
     sampled: UInt8Array = cv2.warpAffine(
-        plane, plane_from_target, size_wh, flags=_SAMPLE, borderMode=outside
+        plane, plane_from_target, size_wh, flags=_SAMPLE, borderMode=cv2.BORDER_REPLICATE
     )
     return sampled
 
 
 def _shrunk(
-    plane: UInt8Array | Float32Array,
+    plane: UInt8Array,
     plane_from_target: Float64Array,
     size_wh: tuple[int, int],
     factor: int,
-) -> tuple[UInt8Array | Float32Array, Float64Array]:
+) -> tuple[UInt8Array, Float64Array]:
     """The part of the plane that the target shows, reduced, and the map that fits it."""
     x1, y1, x2, y2 = _bounds(plane_from_target, (0, 0, size_wh[0] - 1, size_wh[1] - 1))
     left = int(np.clip(np.floor(x1) - factor, 0, plane.shape[1] - 1))
