@@ -28,6 +28,12 @@ from streamer.sink_format import SinkOptions, output_format, start_shift
 from streamer.sink_mux import Muxer
 from streamer.sink_target import OutputFile
 
+# Header texts that are about the file, not about what it shows.
+_TECHNICAL_TEXTS = {
+    "title", "major_brand", "minor_version", "compatible_brands", "encoder", "software",
+    "creation_time", "duration",
+}  # fmt: skip
+
 __all__ = ["Sink", "SinkOptions", "open_sink"]
 
 
@@ -52,7 +58,12 @@ def open_sink(
     text = os.fspath(path)
     if is_url(text):
         raise SinkError(f"{redact_url(text)}: the output must be a file")
-    return Sink(Path(text), info, options=options or SinkOptions(), notices=Notices() if notices is None else notices)
+    return Sink(
+        Path(text),
+        info,
+        options=options or SinkOptions(),
+        notices=Notices() if notices is None else notices,
+    )
 
 
 class Sink:
@@ -103,6 +114,9 @@ class Sink:
         info = self._info
         if options.keep_metadata:
             self._container.metadata.update(info.metadata)
+        elif dropped := sorted(set(info.metadata) - _TECHNICAL_TEXTS):
+            # The names only: the texts themselves may say who and where.
+            self.notices.add(f"{self.path}: header texts are dropped: {', '.join(dropped)}")
         if info.title:
             self._container.metadata["title"] = info.title
         if not info.chapters:

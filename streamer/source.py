@@ -46,7 +46,11 @@ def open_source(
     Raises:
         SourceOpenError: it cannot be opened, holds no video, or nothing of it can be decoded.
     """
-    opened = Source(source, options=options or SourceOptions(), notices=Notices() if notices is None else notices)
+    opened = Source(
+        source,
+        options=options or SourceOptions(),
+        notices=Notices() if notices is None else notices,
+    )
     try:
         yield opened
     finally:

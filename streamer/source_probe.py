@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,6 +11,7 @@ from typing import Final, Literal
 
 import av
 import av.container
+import av.logging
 from av.sidedata.sidedata import SideData
 from av.stream import Stream
 from av.video.frame import VideoFrame
@@ -60,11 +62,21 @@ def pick_video(
         )
     # Some AV1 and H.264 streams have no decoder in a small build; PyAV then has no context.
     if _codec_context(videos[number]) is None:
-        raise SourceOpenError(
-            f"{name}: the codec of the video is unknown or not supported "
-            f"(stream {videos[number].index})"
-        )
+        codec = _codec_in_words(container, videos[number].index)
+        raise SourceOpenError(f"{name}: the codec of the video is not supported: {codec}")
     return videos[number]
+
+
+def _codec_in_words(container: av.container.InputContainer, index: int) -> str:
+    """FFmpeg's description of a codec that it has no decoder for, such as "none (zzzz / ...)"."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)  # FFmpeg describes streams only in its log
+    try:
+        dump = container.dumps_format()  # type: ignore[attr-defined] # missing in the stub
+    finally:
+        av.logging.set_level(level)
+    found = re.search(rf"Stream #0:{index}\b.*?: Video: ([^,\n]*)", dump)
+    return found.group(1).strip() if found else "unknown"
 
 
 def copy_streams(
