@@ -74,6 +74,7 @@ def write_password(folder: Path, *, is_wrong: bool = False) -> Path:
     """Write a password file; the wrong one for trying what the right one does not open."""
     path = folder / ("wrong_password.txt" if is_wrong else "password.txt")
     path.write_text("tango two\n" if is_wrong else "correct horse battery\n", encoding="utf-8")
+    path.chmod(0o600)
     return path
 
 
