@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +39,12 @@ class Observations:
         return len(self.frames)
 
 
+def _face_row(face: TrackedFace) -> Float32Array:
+    points = face.landmarks_px
+    flat = np.full(10, np.nan, np.float32) if points is None else points.ravel()
+    return np.concatenate([face.box_xyxy_px, flat, np.array([face.score], np.float32)])
+
+
 class _Rows:
     """Growing columns: frame, track and `_COLUMNS` numbers a row."""
 
@@ -47,13 +53,17 @@ class _Rows:
         self._values = np.zeros((_FIRST_CAPACITY, _COLUMNS), np.float32)
         self._count = 0
 
-    def append(self, frame: int, track_id: int, values: Float32Array) -> None:
-        if self._count == len(self._keys):
-            self._keys = np.concatenate([self._keys, np.zeros_like(self._keys)])
-            self._values = np.concatenate([self._values, np.zeros_like(self._values)])
-        self._keys[self._count] = frame, track_id
-        self._values[self._count] = values
-        self._count += 1
+    def append(self, frame: int, track_ids: Sequence[int], values: Float32Array) -> None:
+        """Add rows (N, `_COLUMNS`) of one frame."""
+        end = self._count + len(values)
+        if end > len(self._keys):
+            room = max(len(self._keys), end - len(self._keys))
+            self._keys = np.concatenate([self._keys, np.zeros((room, 2), np.int64)])
+            self._values = np.concatenate([self._values, np.zeros((room, _COLUMNS), np.float32)])
+        self._keys[self._count : end, 0] = frame
+        self._keys[self._count : end, 1] = track_ids
+        self._values[self._count : end] = values
+        self._count = end
 
     @property
     def frames(self) -> NDArray[np.int64]:
@@ -117,26 +127,23 @@ class TrackTable:
         self._shots.append((self._shots[-1] if self._shots else 0) + int(cut))
         self._times_s.append(frame_time_s)
         self._sizes_hw.append(frame_size_hw)
-        tracked = set()
-        for face in faces:
-            if face.is_coasting:
-                continue
-            points = face.landmarks_px
-            flat = np.full(10, np.nan, np.float32) if points is None else points.ravel()
-            score = np.array([face.score], np.float32)
-            values = np.concatenate([face.box_xyxy_px, flat, score])
-            self._seen.append(frame, face.track_id, values)
+        seen = [face for face in faces if not face.is_coasting]
+        for face in seen:
             count, best = self._strength.get(face.track_id, (0, 0.0))
             self._strength[face.track_id] = count + 1, max(best, face.score)
-            tracked.add(face.box_xyxy_px.tobytes())
-        for row in range(len(detections)):
-            box = detections.boxes_xyxy_px[row]
-            if box.tobytes() not in tracked:
-                points, score = (
-                    detections.landmarks_px[row].ravel(),
-                    detections.scores[row : row + 1],
-                )
-                self._loose.append(frame, 0, np.concatenate([box, points, score]))
+        if seen:
+            ids = [face.track_id for face in seen]
+            self._seen.append(frame, ids, np.stack([_face_row(face) for face in seen]))
+        # The tracker passes boxes on as they are, so equal bytes are the same detection.
+        tracked = {face.box_xyxy_px.tobytes() for face in seen}
+        rows = [i for i, box in enumerate(detections.boxes_xyxy_px) if box.tobytes() not in tracked]
+        if rows:
+            columns = (
+                detections.boxes_xyxy_px[rows],
+                detections.landmarks_px[rows].reshape(-1, 10),
+                detections.scores[rows, None],
+            )
+            self._loose.append(frame, [0] * len(rows), np.concatenate(columns, axis=1))
 
     def forget(self, count: int) -> None:
         """Drop the first frames, for a window that slides; the others are counted from 0 again."""
