@@ -93,9 +93,14 @@ def scan_chunks(
         start: where the header ends.
         core_hash: 32 bytes, what the first chunk's `previous` must be.
         has_signer: whether a signature must follow the final chunk.
-        thorough: check every chunk's hash (reads the whole file) and not only its framing.
+        thorough: check every chunk's hash (reads the whole file); otherwise only if the framing
+            shows that something is wrong.
     """
-    return _Scanner(file, start, core_hash, has_signer, thorough).run()
+    scan = _Scanner(file, start, core_hash, has_signer, thorough).run()
+    if not thorough and (scan.damage or scan.is_cut):
+        # A damaged size may have hidden good chunks: only hashes tell which chunk to blame.
+        scan = _Scanner(file, start, core_hash, has_signer, True).run()
+    return scan
 
 
 class _Scanner:
@@ -205,23 +210,21 @@ class _Scanner:
         self._is_closed = self._is_final_seen and kind is closing
 
     def _search(self, at: int) -> int | None:
-        """Offset of the next whole chunk with a good hash, not before the ones already read."""
+        """Offset of the next whole chunk with a good hash."""
         while at < self._size:
             self._file.seek(at)
             block = self._file.read(_SEARCH_BLOCK + len(MARKER) - 1)
             hit = block.find(MARKER)
-            if hit < 0:
-                at += _SEARCH_BLOCK
-                continue
-            ref = self._chunk_at(at + hit, must_hash=False)
-            if ref is not None:
-                self._search_budget -= ref.prefix.body_size
-                if self._search_budget < 0:
-                    return None
-                ref = self._chunk_at(at + hit, must_hash=True)
-            if ref is not None:
-                return at + hit
-            at += hit + 1
+            while hit >= 0:
+                ref = self._chunk_at(at + hit, must_hash=False)
+                if ref is not None:
+                    self._search_budget -= ref.prefix.body_size
+                    if self._search_budget < 0:
+                        return None
+                    if self._chunk_at(at + hit, must_hash=True) is not None:
+                        return at + hit
+                hit = block.find(MARKER, hit + 1)
+            at += _SEARCH_BLOCK
         return None
 
     def _is_cut_tail(self, at: int) -> bool:

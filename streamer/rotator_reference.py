@@ -10,7 +10,8 @@ not 1 (eq. 14 does not scale z_90). A network reads back unit vectors, so n is l
 keep it: `rotated_norm` is stored, encrypted, with the track. Without it, `unrotate` solves for A
 and takes the root of least |A|: people are nearly orthogonal to a random f, so that is the likely
 one, but near 90 degrees the roots lie close together and the choice can be wrong (at 85 and 95
-degrees 2 or 3 % of random identities come back as -z). At 90 degrees no inverse exists: refused.
+degrees about 2 % of random identities come back as -z: those with A beyond cot t). At 90 degrees
+no inverse exists: refused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ import numpy as np
 from engines.arrays import Float32Array, Float64Array, require_array
 from streamer.keys import derive_key, key_stream
 
-__all__ = ["REFERENCE_COUNT", "REFERENCE_PICKS", "ReferenceRotator", "gaussians_from_stream"]
+__all__ = [
+    "REFERENCE_COUNT",
+    "REFERENCE_PICKS",
+    "ReferenceRotator",
+    "gaussians_from_stream",
+    "unit64",
+]
 
 REFERENCE_COUNT: Final = 1000
 REFERENCE_PICKS: Final = 10
@@ -73,18 +80,18 @@ class ReferenceRotator:
             (D,) float32, unit.
         """
         require_array("z", z, (self._dim,), np.float32)
-        unit = _unit64(z)
+        unit = unit64(z)
         new = unit * (self._solve_norm(float(unit @ self._f)) if norm is None else norm)
         rest = new - self._f * self._sin
         along = (self._cos**2 - float(rest @ new)) / (self._sin * self._cos)  # eq. 17: A
         scale = self._cos - along * self._sin
         # A scale of zero is a point that no z maps to; any direction is as wrong, so keep `rest`.
         old = rest / scale if abs(scale) > 1e-9 else rest
-        return _unit64(old).astype(np.float32)
+        return unit64(old).astype(np.float32)
 
     def _rotate_raw(self, z: Float32Array) -> Float64Array:
         require_array("z", z, (self._dim,), np.float32)
-        unit = _unit64(z)
+        unit = unit64(z)
         z_90 = self._f - float(unit @ self._f) * unit
         return unit * self._cos + z_90 * self._sin
 
@@ -134,7 +141,7 @@ def _reference_identity(scope_key: bytes, dim: int) -> Float64Array:
     key = derive_key(scope_key, salt=b"", info=_PICK_LABEL + struct.pack("<H", dim))
     picked = gallery[_pick(key)]
     picked /= np.linalg.norm(picked, axis=1, keepdims=True)
-    return _unit64(picked.sum(axis=0))
+    return unit64(picked.sum(axis=0))
 
 
 def _pick(key: bytes) -> list[int]:
@@ -148,7 +155,12 @@ def _pick(key: bytes) -> list[int]:
     return sorted(picked)
 
 
-def _unit64(values: Float32Array | Float64Array) -> Float64Array:
+def unit64(values: Float32Array | Float64Array) -> Float64Array:
+    """A vector scaled to length 1; (D,) float64.
+
+    Raises:
+        ValueError: it is zero or not finite.
+    """
     wide = values.astype(np.float64)
     length = float(np.linalg.norm(wide))
     if not 0.0 < length < np.inf:
