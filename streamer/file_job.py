@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -101,7 +102,14 @@ class _RenderPass:
     """The second pass: decode, render on several threads, log and write in order."""
 
     def __init__(
-        self, source: Source, sink: Sink, log: JobLog, renderer: Renderer, analysis: Analysis
+        self,
+        source: Source,
+        sink: Sink,
+        log: JobLog,
+        renderer: Renderer,
+        analysis: Analysis,
+        *,
+        copied: frozenset[int],
     ) -> None:
         self._source = source
         self._sink = sink
@@ -109,6 +117,7 @@ class _RenderPass:
         self._renderer = renderer
         self._plans = analysis.plans
         self._tracks = analysis.track_count
+        self._copied = copied
         self.replaced = 0
         self.covered = 0
 
@@ -127,7 +136,8 @@ class _RenderPass:
                     if stop.is_set() and not stopped_before:
                         break
                     if isinstance(item, CopiedPacket):
-                        channel.send(item)
+                        if item.stream_index in self._copied:
+                            channel.send(item)
                     elif item.index < len(self._plans):
                         plan = self._plans[item.index]
                         channel.send(pool.submit(self._renderer.render, item, plan))
@@ -189,6 +199,9 @@ def anonymize_file(
             request.source, options=request.source_options(), notices=notices
         ) as probe:
             info = probe.info
+            if config.video.drop_audio:
+                kept = tuple(s for s in info.copy_streams if s.kind != "audio")
+                info = dataclasses.replace(info, copy_streams=kept)
             sink = open_sink(
                 request.out,
                 info,
@@ -256,7 +269,8 @@ def _run(
         notices=notices,
     )
     with open_source(request.source, options=request.source_options(), notices=notices) as second:
-        render = _RenderPass(second, sink, log, renderer, analysis)
+        copied = frozenset(stream.index for stream in sink.info.copy_streams)
+        render = _RenderPass(second, sink, log, renderer, analysis, copied=copied)
         render.run(workers, progress, stop)
         end_pts = second.stats.end_pts
         stats = second.stats

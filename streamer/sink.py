@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
@@ -139,6 +139,11 @@ class Sink:
         )
 
     @property
+    def info(self) -> MediaInfo:
+        """The video that this output was opened for."""
+        return self._info
+
+    @property
     def pts_shift(self) -> int:
         """What is added to every pts of a frame, in units of the source's time base."""
         return self._shift
@@ -231,12 +236,13 @@ class Sink:
 
     def _abandon(self, *, keep_partial: bool) -> Path | None:
         self._ended = True
-        try:
+        keep_partial = keep_partial and self.frames_written > 0
+        # Whatever stops the file from being finished is not news: it is given up already.
+        with suppress(av.FFmpegError, OSError, ValueError):
+            if keep_partial:
+                self._finish(None)
             self._container.close()
-        except (av.FFmpegError, OSError, ValueError):
-            # Whatever stops the file from being finished is not news: it is given up already.
-            keep_partial = keep_partial and self.frames_written > 0
-        if keep_partial and self.frames_written:
+        if keep_partial:
             return self._file.partial_path
         self._file.discard()
         return None

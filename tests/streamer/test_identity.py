@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.arrays import Float32Array
 from engines.errors import EngineLoadError
 from engines.manifest import sha256_of
 from streamer.identity import IdentityKeys, IdentitySpace, load_identity_space, mean_embedding
@@ -19,9 +20,9 @@ def _space() -> IdentitySpace:
     return IdentitySpace(np.ascontiguousarray(q.T).astype(np.float32))
 
 
-def _member(space: IdentitySpace, seed: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _member(space: IdentitySpace, seed: int) -> Float32Array:
     coordinates = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
-    return space.embedding(coordinates)  # type: ignore[return-value]  # one axis
+    return space.embedding(coordinates)
 
 
 def _keys(space: IdentitySpace, scope: str, made: list[str]) -> IdentityKeys:

@@ -1,0 +1,278 @@
+"""The commands as a user runs them, on a made-up sample with the weights that ship."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from engines.arrays import UInt8Array
+from run_stream import main
+from streamer.demo_sample import SAMPLE_FPS, SAMPLE_SIZE_HW, sample_frames
+from streamer.sink_demo import DemoSink
+
+PASSWORD = "correct horse battery staple"
+FRAMES = 30
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sample that was anonymised once for all tests."""
+
+    folder: Path
+    sample: Path
+    out: Path
+    keylog: Path
+    password_file: Path
+    summary: dict[str, object]
+
+
+def _last_json(text: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(text.strip().splitlines()[-1])
+    return found
+
+
+def _pictures(path: Path) -> list[UInt8Array]:
+    with av.open(str(path)) as container:
+        return [
+            np.asarray(f.to_ndarray(format="yuv420p"), np.uint8) for f in container.decode(video=0)
+        ]
+
+
+def _times(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [float(f.time or 0) for f in container.decode(video=0)]
+
+
+def _write_sample(path: Path, *, duration_s: float) -> None:
+    with DemoSink(path, SAMPLE_SIZE_HW, fps=SAMPLE_FPS) as sink:
+        for pixels in sample_frames(duration_s):
+            sink.write_sample(pixels)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("cli")
+    sample, out = folder / "in put ä.mp4", folder / "out.mp4"
+    _write_sample(sample, duration_s=FRAMES / SAMPLE_FPS)
+    password_file = folder / "password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(PASSWORD + "\n", encoding="utf-8")
+    done = _command("anonymize", str(sample), "--out", str(out),
+                    "--password-file", str(password_file), "--json", "--quiet")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Run(folder, sample, out, folder / "out.mp4.vskl", password_file, _last_json(done.stdout))
+
+
+def _command(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_stream.py"), *args],
+        capture_output=True, text=True, timeout=240, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _recover(run: Run, name: str, *args: str, password: Path | None = None) -> Path:
+    out = run.folder / name
+    code = main([
+        "recover", str(run.out), "--keylog", str(run.keylog), "--out", str(out), "--quiet",
+        "--password-file", str(password or run.password_file), *args,
+    ])  # fmt: skip
+    assert code == 0
+    return out
+
+
+def _face_difference(a: Sequence[UInt8Array], b: Sequence[UInt8Array]) -> float:
+    """Mean luma difference around the middle actor's face."""
+    return float(
+        np.mean([np.abs(x[150:280, 430:530].astype(int) - y[150:280, 430:530]).mean()
+                 for x, y in zip(a, b, strict=True)])
+    )  # fmt: skip
+
+
+def test_anonymize_keeps_frames_and_times_and_changes_faces(run: Run) -> None:
+    assert run.summary["frames"] == FRAMES
+    assert int(str(run.summary["replaced"])) >= 2 * FRAMES
+    assert _times(run.out) == pytest.approx(_times(run.sample), abs=1e-6)
+    before, after = _pictures(run.sample), _pictures(run.out)
+    assert _face_difference(before, after) > 8
+    outside = np.abs(before[0][:60].astype(int) - after[0][:60]).mean()
+    assert outside < 3
+    assert run.keylog.stat().st_mode & 0o777 == 0o600
+    assert not list(run.folder.glob("*.partial.*"))
+
+
+def test_sealed_recovery_is_the_original(run: Run) -> None:
+    out = _recover(run, "sealed.mp4", "--mode", "sealed")
+    assert _times(out) == pytest.approx(_times(run.sample), abs=1e-6)
+    before, after = _pictures(run.sample), _pictures(out)
+    errors = [
+        (x[150:280, 430:530].astype(float) - y[150:280, 430:530]) ** 2
+        for x, y in zip(before, after, strict=True)
+    ]
+    assert 10 * np.log10(255**2 / np.mean(errors)) > 40
+
+
+@pytest.mark.parametrize("mode", ["assisted", "generative"])
+def test_the_key_brings_the_face_nearer(run: Run, mode: str) -> None:
+    before, hidden = _pictures(run.sample), _pictures(run.out)
+    after = _pictures(_recover(run, f"{mode}.mp4", "--mode", mode))
+    assert _face_difference(before, after) < _face_difference(before, hidden)
+
+
+def test_only_the_tracks_asked_for_come_back(run: Run) -> None:
+    out = _recover(run, "one.mp4", "--mode", "sealed", "--track", "1")
+    before, hidden, after = _pictures(run.sample), _pictures(run.out), _pictures(out)
+    nearer = sum(
+        np.abs(a.astype(int) - h)[:480, x : x + 320].mean() > 1.5
+        for x in (0, 320, 640)
+        for a, h in [(after[0], hidden[0])]
+    )
+    assert nearer == 1
+    assert len(before) == len(after)
+
+
+def test_a_wrong_password_is_one_line_and_exit_7(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = run.folder / "wrong"
+    wrong.touch(mode=0o600)
+    wrong.write_text("something else altogether\n", encoding="utf-8")
+    out = run.folder / "wrong.mp4"
+    args = ["recover", str(run.out), "--keylog", str(run.keylog), "--out", str(out), "--quiet",
+            "--password-file", str(wrong)]  # fmt: skip
+    assert main(args) == 7
+    assert capsys.readouterr().err == "error: the password does not open this key log\n"
+    assert not out.exists()
+    assert main([*args, "--force"]) == 0
+    before, forced = _pictures(run.sample), _pictures(out)
+    assert _face_difference(before, forced) > 5
+
+
+def test_inspect_shows_the_outside_and_with_the_password_all(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(run.keylog), "--json"]) == 0
+    outside = _last_json(capsys.readouterr().out)
+    assert outside["complete"] is True
+    assert outside["damage"] == []
+    assert "track_list" not in outside
+    assert main(["inspect", str(run.keylog), "--password-file", str(run.password_file)]) == 0
+    text = capsys.readouterr().out
+    assert "track 1" in text
+    assert "in put ä.mp4" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["anonymize", "{missing}", "--out", "{new}"], 3, "missing.mp4"),
+        (["anonymize", "{sample}", "--out", "{sample}", "--overwrite"], 3, "overwrite the input"),
+        (["anonymize", "{sample}", "--out", "{out}"], 3, "exists"),
+        (["anonymize", "{sample}", "--out", "{folder}/no/x.mp4"], 3, "does not exist"),
+        (["anonymize", "{sample}", "--out", "{folder}/x.avi"], 3, ".avi"),
+        (["anonymize", "{sample}", "--out", "{new}", "--config", "{sample}"], 2, "configuration"),
+        (["anonymize", "{sample}", "--out", "{new}", "--angle-deg", "400"], 2, "--angle-deg"),
+        (["anonymize", "{sample}", "--out", "{new}", "--provider", "tensorrt"], 4, "TensorRT"),
+        (["recover", "{out}", "--keylog", "{sample}", "--out", "{new}"], 6, "key log"),
+        (["recover", "{out}", "--keylog", "{keylog}", "--out", "{new}", "--track", "99"], 6, "99"),
+        (["inspect", "{sample}"], 6, "key log"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_line(
+    run: Run, capsys: pytest.CaptureFixture[str], args: list[str], code: int, message: str
+) -> None:
+    names = {
+        "missing": run.folder / "missing.mp4", "sample": run.sample, "out": run.out,
+        "new": run.folder / "new.mp4", "folder": run.folder, "keylog": run.keylog,
+    }  # fmt: skip
+    filled = [arg.format(**names) for arg in args]
+    if filled[0] != "inspect":
+        filled += ["--password-file", str(run.password_file), "--quiet"]
+    assert main(filled) == code
+    errors = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert not (run.folder / "new.mp4").exists()
+    assert not list(run.folder.glob("new*"))
+
+
+def test_without_terminal_and_file_the_password_is_asked_for_in_words(run: Run) -> None:
+    done = _command("anonymize", str(run.sample), "--out", str(run.folder / "n.mp4"))
+    assert done.returncode == 2
+    assert "--password-file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_irreversible_writes_no_log(run: Run) -> None:
+    out = run.folder / "gone.mp4"
+    code = main(["anonymize", str(run.sample), "--out", str(out), "--irreversible", "--quiet"])
+    assert code == 0
+    assert out.exists()
+    assert not (run.folder / "gone.mp4.vskl").exists()
+
+
+def _start_long_job(run: Run, name: str) -> tuple[subprocess.Popen[str], Path, Path]:
+    """Anonymise five seconds in the background; returns once a part of the output is written."""
+    long, out = run.folder / f"{name}_in.mp4", run.folder / f"{name}.mp4"
+    _write_sample(long, duration_s=5)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_stream.py"), "anonymize", str(long), "--out", str(out),
+         "--password-file", str(run.password_file), "--quiet"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    partial = out.with_name(f"{name}.partial.mp4")
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        if partial.exists() and partial.stat().st_size > 20_000:
+            break
+        time.sleep(0.02)
+    return process, long, out
+
+
+def test_sigterm_finishes_the_file_and_closes_the_log(run: Run) -> None:
+    process, _, out = _start_long_job(run, "stopped")
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert 0 < len(_pictures(out)) < 125
+    assert main(["inspect", str(run.folder / "stopped.mp4.vskl")]) == 0
+
+
+def test_sigkill_leaves_what_plays_and_recovers(run: Run) -> None:
+    process, long, out = _start_long_job(run, "killed")
+    process.kill()
+    process.communicate(timeout=60)
+    assert not out.exists()
+    recovered = run.folder / "killed_back.mp4"
+    code = main(["recover", str(run.folder / "killed.partial.mp4"), "--out", str(recovered),
+                 "--keylog", str(run.folder / "killed.mp4.vskl"), "--mode", "sealed", "--quiet",
+                 "--password-file", str(run.password_file)])  # fmt: skip
+    assert code == 0
+    before, after = _pictures(long), _pictures(recovered)
+    assert len(after) >= 10
+    assert _face_difference(before[: len(after)], after) < 4
+
+
+def test_doctor_finds_this_machine_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["doctor"])
+    text = capsys.readouterr().out
+    assert code == 0, text
+    assert "FAIL" not in text
+
+
+@pytest.mark.parametrize("command", ["anonymize", "recover", "inspect", "doctor", "demo"])
+def test_help_lists_the_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert "exit codes:" in capsys.readouterr().out
