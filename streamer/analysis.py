@@ -14,7 +14,7 @@ from streamer.best_crops import BestCrops
 from streamer.channel import Channel
 from streamer.face_finder import FaceFinder
 from streamer.frames import Frame
-from streamer.identity import mean_embedding
+from streamer.identity import identify
 from streamer.interrupt import StopRequest
 from streamer.look_back import LookBackOptions, finalise
 from streamer.plan import PlanTable
@@ -104,7 +104,7 @@ class _FirstPass:
 
     def _embed(self, tracks: Iterable[tuple[int, UInt8Array]]) -> None:
         for track_id, crops in tracks:
-            self.embeddings[track_id] = mean_embedding(self._embedder.embed(crops))
+            self.embeddings[track_id] = identify(self._embedder, crops)
 
 
 def analyse(

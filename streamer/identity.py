@@ -8,12 +8,36 @@ from typing import Literal
 
 import numpy as np
 
-from engines.arrays import Float32Array
+from engines.arrays import Float32Array, UInt8Array
+from engines.embedder import FaceEmbedder
 from engines.errors import EngineLoadError
 from engines.manifest import WEIGHTS_FOLDER, sha256_of
 from streamer.rotator import Rotator
 
-__all__ = ["IdentityKeys", "IdentitySpace", "load_identity_space", "mean_embedding"]
+__all__ = [
+    "IdentityKeys",
+    "IdentitySpace",
+    "identify",
+    "load_identity_space",
+    "mean_embedding",
+]
+
+
+def identify(embedder: FaceEmbedder, crops: UInt8Array) -> Float32Array:
+    """The identity that several views of one person agree on.
+
+    Each view is embedded as it is and mirrored: a person's mirror image is the same person, and
+    the errors of the encoder average out.
+
+    Args:
+        embedder: E_id.
+        crops: (N, 112, 112, 3) uint8 RGB, N >= 1.
+
+    Returns:
+        (D,) float32, norm 1.
+    """
+    mirrored = np.ascontiguousarray(crops[:, :, ::-1])
+    return mean_embedding(embedder.embed(np.concatenate([crops, mirrored])))
 
 
 def mean_embedding(embeddings: Float32Array) -> Float32Array:

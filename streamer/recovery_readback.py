@@ -7,7 +7,7 @@ import numpy as np
 from engines.arrays import Float32Array, UInt8Array
 from streamer.color import crop_rgb
 from streamer.frames import Frame
-from streamer.identity import mean_embedding
+from streamer.identity import identify, mean_embedding
 from streamer.interrupt import StopRequest
 from streamer.key_log import Face
 from streamer.models import Models
@@ -78,11 +78,9 @@ def read_identities(
                 break
             faces = [face for face in lookup.of(frame).faces if face.is_generated]
             wanted = [f for f in faces if views.setdefault(f.track_id, _Views()).wants()]
-            if wanted:
-                crops = [_crop_112(frame, face, models.generator.crop_size_px) for face in wanted]
-                embeddings = models.embedder.embed(np.stack(crops))
-                for face, embedding in zip(wanted, embeddings, strict=True):
-                    views[face.track_id].add(embedding)
+            for face in wanted:
+                crop = _crop_112(frame, face, models.generator.crop_size_px)
+                views[face.track_id].add(identify(models.embedder, crop[None]))
             progress.update(Tick("read back", frame.index + 1, video.info.frame_count))
     return {
         track_id: mean_embedding(np.stack(found.kept))
