@@ -1,0 +1,175 @@
+"""Train the face generator: ``python -m training.generator --data ../shared/faces --out RUN``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from training.discriminator import Discriminator
+from training.generator_data import FaceBank, identity_basis, load_bank
+from training.generator_export import read_weights
+from training.generator_landmarks import LandmarkNet
+from training.generator_landmarks_train import load_landmark_net
+from training.generator_net import FaceNet
+from training.generator_sheet import save_sheet
+from training.generator_steps import GeneratorTraining, LossWeights, Mixture
+from training.losses_identity import load_readers
+from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.teachers import load_teachers
+
+__all__ = ["main"]
+
+_LOG_EVERY = 20
+_Options = TypeVar("_Options", LossWeights, Mixture)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    args = _arguments(argv)
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    torch.manual_seed(args.seed)
+    teachers = load_teachers(args.teachers)
+    bank = load_bank(args.data, args.cache, teachers)
+    training = _build(args, bank, load_readers(teachers))
+    _run(args, training)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="training.generator", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the face sets")
+    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
+    parser.add_argument("--cache", type=Path, default=Path("build/cache"))
+    parser.add_argument("--out", type=Path, default=Path("build/generator"))
+    parser.add_argument("--init", type=Path, help="start from weights: .onnx or .pt")
+    parser.add_argument("--images", type=int, default=50_000, help="stop after so many images")
+    parser.add_argument("--minutes", type=float, default=1e9, help="or after so much time")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--critic-rate", type=float, default=3e-4)
+    parser.add_argument("--critic-first", type=int, default=0, help="steps of the critic alone")
+    parser.add_argument(
+        "--ramp", type=int, default=200, help="steps until identity has full weight"
+    )
+    parser.add_argument("--sheet-every", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    for group in (LossWeights(), Mixture()):
+        for item in dataclasses.fields(group):
+            value = getattr(group, item.name)
+            parser.add_argument("--" + item.name.replace("_", "-"), type=type(value), default=value)
+    return parser.parse_args(argv)
+
+
+def _build(
+    args: argparse.Namespace, bank: FaceBank, readers: tuple[nn.Module, nn.Module]
+) -> GeneratorTraining:
+    net = FaceNet(torch.from_numpy(identity_basis(bank.primary)))
+    if args.init is not None:
+        net.load_state_dict(read_weights(args.init))
+    critic = Discriminator()
+    marks: LandmarkNet = load_landmark_net(bank, args.cache / "landmark_net.pt", seed=args.seed)
+    for module in (net, critic, marks, *readers):
+        module.to(args.device, memory_format=torch.channels_last)
+    return GeneratorTraining(
+        net=net,
+        critic=critic,
+        readers=readers,
+        landmarks=marks,
+        bank=bank,
+        weights=_picked(args, LossWeights),
+        mixture=_picked(args, Mixture),
+        rng=np.random.default_rng(args.seed),
+        generator=torch.Generator().manual_seed(args.seed),
+    )
+
+
+def _picked(args: argparse.Namespace, kind: type[_Options]) -> _Options:
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: getattr(args, name) for name in names})
+
+
+def _run(args: argparse.Namespace, training: GeneratorTraining) -> None:
+    average = AveragedModel(training.net, decay=0.995)
+    adam = torch.optim.Adam(training.net.parameters(), lr=args.rate, betas=(0.5, 0.99))
+    critic_adam = torch.optim.Adam(training.critic.parameters(), args.critic_rate, (0.0, 0.99))
+    parts = {
+        "net": training.net,
+        "average": average.model,
+        "critic": training.critic,
+        "optimizer-net": adam,
+        "optimizer-critic": critic_adam,
+    }
+    step = _resume(args.out, parts)
+    for optimizer, rate in ((adam, args.rate), (critic_adam, args.critic_rate)):
+        for group in optimizer.param_groups:  # a resumed one brings the old rate
+            group["lr"] = rate
+    first, start = step, time.monotonic()
+    while step * args.batch < args.images and time.monotonic() - start < args.minutes * 60:
+        training.ramp = min(1.0, (step - first + 1) / max(1, args.ramp))
+        _step(args, training, adam, critic_adam, step)
+        average.update(training.net, step=step)
+        step += 1
+        if step % _LOG_EVERY == 0:
+            row = {"step": step, "images": step * args.batch, "seconds": time.monotonic() - start}
+            append_csv(args.out / "curve.csv", row | dict(sorted(training.log.items())))
+        if step % args.sheet_every == 0:
+            save_sheet(args.out / f"sheet-{step:06d}.png", average.model, training.bank)
+            _save(args.out, parts, step)
+        if step % (5 * args.sheet_every) == 0:  # to go back to, should a run collapse
+            torch.save(_half(average.model), args.out / f"snapshot-{step:06d}.pt")
+    _save(args.out, parts, step)
+
+
+def _step(
+    args: argparse.Namespace,
+    training: GeneratorTraining,
+    adam: torch.optim.Optimizer,
+    critic_adam: torch.optim.Optimizer,
+    step: int,
+) -> None:
+    batch = training.bank.sample(args.batch, training.rng)
+    with torch.autocast(args.device, dtype=torch.bfloat16):
+        loss, fakes = training.losses(batch, step)
+    if step >= args.critic_first:
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(training.net.parameters(), 1.0)
+        adam.step()
+    if training.weights.adversarial:
+        with torch.autocast(args.device, dtype=torch.bfloat16):
+            critic_loss = training.critic_loss(batch.crops, fakes)
+        critic_adam.zero_grad(set_to_none=True)
+        critic_loss.backward()
+        critic_adam.step()
+
+
+def _resume(folder: Path, parts: dict[str, nn.Module | torch.optim.Optimizer]) -> int:
+    found = load_checkpoint(folder)
+    if found is None:
+        return 0
+    for name, part in parts.items():
+        part.load_state_dict(found[1][name])
+    return found[0]
+
+
+def _half(net: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.half() for name, value in net.state_dict().items()}
+
+
+def _save(folder: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], step: int) -> None:
+    save_checkpoint(folder, {name: part.state_dict() for name, part in parts.items()}, step=step)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""What the generator is trained on: crops, teacher embeddings and landmarks, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.crops import read_index, read_train_crops
+from training.generator_landmarks import label_landmarks, mirror_landmarks
+
+__all__ = ["Batch", "FaceBank", "identity_basis", "load_bank"]
+
+_ARCFACE: Final = slice(24, 136)
+_SIZE_PX: Final = 160
+BASIS_DIM: Final = 190
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """A batch of training faces.
+
+    Attributes:
+        crops: (N, 3, 160, 160) RGB in [-1, 1].
+        identities: (N, 512) unit EdgeFace-XS embeddings of the crops.
+        second: (N, 128) unit MobileFaceNet embeddings of the crops.
+        twins: (N, 512) embeddings of other photographs of the same people, where there are any.
+        landmarks_px: (N, 66, 2) in the crop.
+        confidence: (N, 66) of the landmarks, in [0, 1].
+    """
+
+    crops: Tensor
+    identities: Tensor
+    second: Tensor
+    twins: Tensor
+    landmarks_px: Tensor
+    confidence: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceBank:
+    """All training faces, in the order of the index."""
+
+    crops: NDArray[np.uint8]
+    primary: Floats
+    primary_mirrored: Floats
+    second: Floats
+    landmarks: Floats
+    weights: NDArray[np.float64]
+    people: tuple[NDArray[np.int64], ...]
+
+    def sample(self, count: int, rng: np.random.Generator) -> Batch:
+        """Draw ``count`` faces, mirrored half of the time and moved by a few pixels."""
+        rows = rng.choice(len(self.weights), count, p=self.weights)
+        crops = np.empty((count, _SIZE_PX, _SIZE_PX, 3), np.uint8)
+        points = np.empty((count, 66, 3), np.float32)
+        mirrored = rng.random(count) < 0.5
+        for k, row in enumerate(rows):
+            crop, marks = self.crops[row], self.landmarks[row]
+            if mirrored[k]:
+                crop, marks = crop[:, ::-1], mirror_landmarks(marks, width_px=_SIZE_PX)
+            crops[k], points[k] = _moved(np.ascontiguousarray(crop), marks, rng)
+        twins = np.array([rng.choice(self.people[row]) for row in rows])
+        own = np.where(mirrored[:, None], self.primary_mirrored[rows], self.primary[rows])
+        return Batch(
+            crops=to_tensor(crops),
+            identities=torch.from_numpy(own),
+            second=torch.from_numpy(self.second[rows]),
+            twins=torch.from_numpy(np.where((twins == rows)[:, None], own, self.primary[twins])),
+            landmarks_px=torch.from_numpy(points[:, :, :2].copy()),
+            confidence=torch.from_numpy(points[:, :, 2].copy()),
+        )
+
+    def strangers(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Embeddings of ``count`` random faces: (N, 512) and (N, 128)."""
+        rows = rng.integers(0, len(self.primary), count)
+        return torch.from_numpy(self.primary[rows]), torch.from_numpy(self.second[rows])
+
+
+def to_tensor(crops: NDArray[np.uint8]) -> Tensor:
+    """(N, S, S, 3) uint8 to (N, 3, S, S) float in [-1, 1], channels last."""
+    x = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+    return (x / 127.5 - 1.0).contiguous(memory_format=torch.channels_last)
+
+
+def _moved(
+    crop: NDArray[np.uint8], marks: Floats, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], Floats]:
+    """The alignment error of a real detector: 1.2 px, 2 % and 1.5 degrees (standard deviations)."""
+    shift, scale, angle = (
+        rng.normal(size=2) * 1.2,
+        np.exp(rng.normal() * 0.02),
+        rng.normal() * 0.026,
+    )
+    c, s = np.cos(angle) * scale, np.sin(angle) * scale
+    linear = np.array([[c, -s], [s, c]])
+    centre = np.array([80.0, 88.0])
+    matrix = np.hstack([linear, (centre + shift - linear @ centre)[:, None]])
+    out = cv2.warpAffine(
+        crop,
+        matrix,
+        (_SIZE_PX, _SIZE_PX),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    points = marks[:, :2] @ linear.T + matrix[:, 2]
+    return np.asarray(out, np.uint8), np.hstack([points, marks[:, 2:]]).astype(np.float32)
+
+
+def identity_basis(embeddings: Floats, *, dim: int = BASIS_DIM) -> Floats:
+    """The subspace that the identities of a recogniser live in.
+
+    Args:
+        embeddings: (N, D) unit vectors.
+        dim: Directions to keep.
+
+    Returns:
+        (dim, D) orthonormal rows, strongest first; signs are fixed by the largest entry of a row.
+    """
+    wide = embeddings.astype(np.float64)
+    _, vectors = np.linalg.eigh(wide.T @ wide / len(wide))
+    basis = vectors[:, ::-1][:, :dim].T.copy()
+    largest = np.abs(basis).argmax(1)
+    return (basis * np.sign(basis[np.arange(dim), largest])[:, None]).astype(np.float32)
+
+
+def load_bank(data: Path, cache: Path, teachers: ModuleType) -> FaceBank:
+    """Read the training set of ``data``; slow parts are computed once and kept in ``cache``."""
+    cache.mkdir(parents=True, exist_ok=True)
+    crops = _cached(cache / "crops160.npy", lambda: read_train_crops(data))
+
+    def faces() -> NDArray[np.uint8]:
+        return np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE])
+
+    primary = _cached(cache / "edgeface_xs.npy", lambda: teachers.embed_edgeface(faces()))
+    mirrored = _cached(
+        cache / "edgeface_xs_flip.npy",
+        lambda: teachers.embed_edgeface(np.ascontiguousarray(faces()[:, :, ::-1])),
+    )
+    second = _cached(cache / "mobilefacenet.npy", lambda: teachers.embed_mobilefacenet(faces()))
+    marks = _cached(cache / "landmarks66.npy", lambda: label_landmarks(crops, teachers))
+    rows = read_index(data / "train" / "index.csv")
+    return FaceBank(crops, primary, mirrored, second, marks, _weights(rows), _people(rows))
+
+
+def _cached(path: Path, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - any element type
+    if not path.exists():
+        draft = path.with_suffix(".tmp.npy")
+        np.save(draft, make())
+        draft.replace(path)
+    return np.load(path, mmap_mode="r" if path.stat().st_size > 1 << 28 else None)
+
+
+def _weights(rows: list[dict[str, str]]) -> NDArray[np.float64]:
+    """Whole and sharp pictures more often: the discriminator learns sharpness from them."""
+    covered = np.array([1.0 if float(r["fill160"]) > 0.75 else 0.4 for r in rows])
+    sharp = np.array([1.0 if float(r["scale"]) < 1.0 else 0.5 for r in rows])
+    weights = covered * sharp
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _people(rows: list[dict[str, str]]) -> tuple[NDArray[np.int64], ...]:
+    """For each row the rows of the same person, itself included."""
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row["identity"] or f"row {i}", []).append(i)
+    arrays = {name: np.array(members, np.int64) for name, members in groups.items()}
+    return tuple(arrays[row["identity"] or f"row {i}"] for i, row in enumerate(rows))

@@ -1,0 +1,121 @@
+"""A small differentiable landmark net: keeps expression and pose while the identity changes.
+
+It is distilled from the 66-point teacher on aligned crops (its own weights are a by-product of the
+training and do not ship).
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = [
+    "LandmarkNet",
+    "label_landmarks",
+    "landmark_loss",
+    "landmark_weights",
+    "mirror_landmarks",
+]
+
+_POINTS: Final = 66
+# The face in an aligned 160 px crop, a little larger than a detector box, as the teacher wants it.
+_WINDOW_XYXY_PX: Final = (30, 26, 130, 152)
+_TEACHER_PX: Final = 224
+# The mouth's order is the teacher's own (48-52 upper lip, 53-57 lower lip, 58 and 62 the corners):
+# found by matching the mean face with its mirror image.
+_MIRROR: Final = (
+    *range(16, -1, -1),
+    *range(26, 16, -1),
+    27, 28, 29, 30, 35, 34, 33, 32, 31,
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    52, 51, 50, 49, 48, 57, 56, 55, 54, 53, 62, 61, 60, 59, 58, 65, 64, 63,
+)  # fmt: skip
+
+
+def mirror_landmarks(marks: NDArray[np.float32], *, width_px: int) -> NDArray[np.float32]:
+    """(66, 3) x, y, confidence of a crop to those of the mirrored crop."""
+    out = marks[list(_MIRROR)].copy()
+    out[:, 0] = width_px - 1 - out[:, 0]
+    return out
+
+
+def label_landmarks(crops: NDArray[np.uint8], teachers: ModuleType) -> NDArray[np.float32]:
+    """The teacher's landmarks of (N, 160, 160, 3) RGB crops: (N, 66, 3) x, y, confidence."""
+    net = teachers.session("landmarks66_openseeface.onnx")
+    x1, y1, x2, y2 = _WINDOW_XYXY_PX
+    scale = np.array([x2 - x1, y2 - y1], np.float32) / _TEACHER_PX
+    out = np.zeros((len(crops), _POINTS, 3), np.float32)
+    for i, crop in enumerate(crops):
+        face = cv2.resize(np.asarray(crop[y1:y2, x1:x2]), (_TEACHER_PX, _TEACHER_PX))
+        x = (face.astype(np.float32) - teachers.IMAGENET_MEAN) / teachers.IMAGENET_STD
+        maps = net.run(
+            None, {"input": np.ascontiguousarray(x.transpose(2, 0, 1)[None], np.float32)}
+        )
+        points, confidence = _decode(maps[0][0].reshape(3, _POINTS, 784))
+        out[i] = np.hstack([points * scale + (x1, y1), confidence[:, None]])
+    return out
+
+
+def _decode(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Heat maps and offsets (3, 66, 784) to (66, 2) x, y in the teacher's input and confidence."""
+    each = np.arange(_POINTS)
+    best = maps[0].argmax(1)
+    p = np.clip(maps[1:, each, best], 1e-7, 1 - 1e-7)
+    down, across = 223 * np.log(p / (1 - p)) / 16
+    points = np.stack([223 * (best % 28) / 27 + across, 223 * (best // 28) / 27 + down], 1)
+    return points.astype(np.float32), maps[0, each, best]
+
+
+def landmark_weights() -> Tensor:
+    """(66,) weights: mouth and eyes carry the expression, the jaw line carries identity."""
+    weights = torch.ones(_POINTS)
+    weights[:17] = 0.3
+    weights[17:36] = 0.7
+    weights[36:48] = 2.0
+    weights[48:] = 1.5
+    return weights / weights.mean()
+
+
+class LandmarkNet(nn.Module):
+    """Aligned crop to 66 points by soft-argmax over 20x20 heat maps."""
+
+    grid: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A few tens of millions of multiply-adds: this net runs three times in every step.
+        self.body = nn.Sequential(
+            nn.Conv2d(48, 24, 3, 1, 1), nn.BatchNorm2d(24), nn.ReLU(),
+            nn.Conv2d(24, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU(),
+            nn.Conv2d(48, 48, 3, 1, 1), nn.BatchNorm2d(48), nn.ReLU(),
+            nn.Conv2d(48, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU(),
+            nn.Conv2d(64, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.ReLU(),
+        )  # fmt: skip
+        self.fine = nn.Conv2d(48, 48, 1)
+        self.coarse = nn.Conv2d(64, 48, 1)
+        self.mix = nn.Sequential(nn.Conv2d(48, 48, 3, 1, 1), nn.BatchNorm2d(48), nn.ReLU())
+        self.maps = nn.Conv2d(48, _POINTS, 1)
+        axis = (torch.arange(20, dtype=torch.float32) + 0.5) * 8.0 - 0.5
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], 1), persistent=False)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """(N, 3, 160, 160) in [-1, 1] to (N, 66, 2) pixels."""
+        x = F.pixel_unshuffle(crops, 4)
+        fine = self.body[:9](x)
+        coarse = F.interpolate(self.coarse(self.body[9:](fine)), scale_factor=2.0)
+        logits = self.maps(self.mix(F.relu(self.fine(fine) + coarse))).float().flatten(2)
+        return torch.softmax(logits, 2) @ self.grid
+
+
+def landmark_loss(found: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Mean smooth distance in crop pixels; ``weights`` (N, 66) or (66,)."""
+    distance = torch.sqrt((found - wanted).square().sum(2) + 0.25) - 0.5
+    return (distance * weights).mean()

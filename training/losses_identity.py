@@ -1,0 +1,163 @@
+"""Identity losses: frozen recognisers, the wanted identity, and distance from the old one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = [
+    "IdentityReader",
+    "SecondReader",
+    "cosine",
+    "load_readers",
+    "old_identity_hinge",
+    "rotated_targets",
+    "wanted_identity",
+]
+
+_MARGIN_PX: Final = 24
+_FACE_PX: Final = 112
+
+
+def load_readers(teachers: ModuleType) -> tuple[nn.Module, nn.Module]:
+    """EdgeFace-XS and MobileFaceNet as frozen modules: crop (N, 3, 160, 160) to unit embeddings."""
+    _declare_vision_operators()
+    primary = IdentityReader(teachers.load_edgeface_torch())
+    second = IdentityReader(SecondReader(teachers.FOLDER / "mobilefacenet_foamliu.onnx"))
+    return primary, second
+
+
+def _declare_vision_operators() -> None:
+    """Let timm import where torchvision was built for another torch; it needs none of these."""
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _KEPT.append(library)
+
+
+_KEPT: list[Any] = []  # a library's operators vanish when it is collected
+
+
+class IdentityReader(nn.Module):
+    """A frozen recogniser that reads the recogniser's window of an aligned crop.
+
+    Args:
+        network: (N, 3, 112, 112) in [-1, 1] to raw embeddings.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+
+    def forward(self, crops: Tensor, shift_px: tuple[int, int] = (0, 0)) -> Tensor:
+        """(N, 3, 160, 160) in [-1, 1] to (N, D) unit vectors; the window may be shifted (y, x)."""
+        top, left = _MARGIN_PX + shift_px[0], _MARGIN_PX + shift_px[1]
+        window = crops[:, :, top : top + _FACE_PX, left : left + _FACE_PX]
+        window = window.contiguous(memory_format=torch.channels_last)
+        return F.normalize(self.network(window).float(), dim=1)
+
+
+class SecondReader(nn.Module):
+    """MobileFaceNet out of its ONNX file.
+
+    The teachers' own reader clips with ``clamp``, whose backward pass costs a third of the
+    network's time on a CPU; ``relu6`` is the same function with a fused one.
+
+    Args:
+        path: ``mobilefacenet_foamliu.onnx``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        import onnx  # only needed here and by the export
+        from onnx import numpy_helper
+
+        graph = onnx.load(str(path)).graph
+        self._nodes = [
+            (n.op_type, list(n.input), n.output[0], _attributes(n))
+            for n in graph.node
+            if n.op_type != "Constant"
+        ]
+        self._ends = graph.input[0].name, graph.output[0].name
+        self._weights = {t.name: f"w{i}" for i, t in enumerate(graph.initializer)}
+        for tensor in graph.initializer:
+            value = torch.from_numpy(numpy_helper.to_array(tensor).copy())
+            self.register_buffer(self._weights[tensor.name], value)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) * 2 - 1)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) * 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, 112, 112) in [-1, 1] to (N, 128)."""
+        values = {name: getattr(self, key) for name, key in self._weights.items()}
+        values[self._ends[0]] = (x - self.mean) / self.std
+        for kind, names, output, settings in self._nodes:
+            v: list[Any] = [values.get(name) for name in names]
+            if kind == "Conv":
+                values[output] = F.conv2d(*v, **settings)
+            elif kind == "Clip":
+                values[output] = F.relu6(v[0])
+            elif kind == "Relu":
+                values[output] = F.relu(v[0])
+            elif kind == "Add":
+                values[output] = v[0] + v[1]
+            else:
+                values[output] = v[0].flatten(1)
+        result: Tensor = values[self._ends[1]]
+        return result
+
+
+def _attributes(node: Any) -> dict[str, Any]:  # noqa: ANN401 - onnx protos are untyped
+    if node.op_type != "Conv":
+        return {}
+    a = {item.name: item for item in node.attribute}
+    return {
+        "stride": tuple(a["strides"].ints),
+        "padding": tuple(a["pads"].ints[:2]),
+        "dilation": tuple(a["dilations"].ints),
+        "groups": a["group"].i,
+    }
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """(N,) cosines of two sets of unit vectors."""
+    return (a * b).sum(1)
+
+
+def wanted_identity(found: Tensor, wanted: Tensor) -> Tensor:
+    """(N,) one minus the cosine to the wanted identity."""
+    return 1.0 - cosine(found, wanted)
+
+
+def old_identity_hinge(found: Tensor, old: Tensor, *, allowed: float) -> Tensor:
+    """(N,) how far the cosine to the old identity lies above ``allowed``."""
+    return F.relu(cosine(found, old) - allowed)
+
+
+def rotated_targets(
+    identities: Tensor, basis: Tensor, angles_deg: Tensor, generator: torch.Generator
+) -> Tensor:
+    """What a keyed rotation inside the identity subspace does, with a fresh key for each face.
+
+    For a random skew orthogonal J the vector J c is uniform on the directions orthogonal to c, so a
+    random orthogonal direction has the same distribution and costs nothing.
+
+    Args:
+        identities: (N, 512) unit vectors.
+        basis: (K, 512) orthonormal rows.
+        angles_deg: (N,).
+        generator: Source of the directions.
+
+    Returns:
+        (N, 512) unit vectors in the subspace, turned by exactly the angles.
+    """
+    c = F.normalize(identities @ basis.t(), dim=1)
+    noise = torch.randn(c.shape, generator=generator)
+    across = F.normalize(noise - (noise * c).sum(1, keepdim=True) * c, dim=1)
+    angle = torch.deg2rad(angles_deg)[:, None]
+    return (torch.cos(angle) * c + torch.sin(angle) * across) @ basis
