@@ -5,33 +5,29 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from types import TracebackType
 
 from streamer.analysis import Analysis, analyse
 from streamer.blender import Blender
-from streamer.channel import Channel
 from streamer.config import AppConfig
 from streamer.face_finder import FaceFinder, input_side_px
-from streamer.frames import CopiedPacket
 from streamer.interrupt import StopRequest
 from streamer.job_log import JobLog, open_job_log
 from streamer.job_options import analysis_options, sink_options
-from streamer.media_info import Notices
-from streamer.models import Models, load_models
-from streamer.progress import ProgressSink, Tick
-from streamer.renderer import RenderedFrame, Renderer
-from streamer.runner import StageRunner
+from streamer.media_info import MediaInfo, Notices
+from streamer.models import load_models
+from streamer.progress import ProgressSink
+from streamer.render_pass import RenderPass
+from streamer.renderer import Renderer
 from streamer.sink import Sink, open_sink
-from streamer.source import Source, SourceOptions, open_source
+from streamer.source import Source, SourceOptions, SourceStats, open_source
 
-__all__ = ["FileReport", "FileRequest", "anonymize_file"]
-
-_Pending: TypeAlias = "Future[RenderedFrame] | CopiedPacket"
+__all__ = ["FileReport", "FileRequest", "anonymize_file", "worker_count"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +47,6 @@ class FileRequest:
     keylog: Path
     rate_hz: Fraction | None = None
     overwrite: bool = False
-
-    def source_options(self) -> SourceOptions:
-        """How the input is opened, the same way for both passes."""
-        return SourceOptions(mode="file", rate_hz=self.rate_hz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,75 +90,111 @@ def worker_count(config: AppConfig) -> int:
         return os.cpu_count() or 1
 
 
-class _RenderPass:
-    """The second pass: decode, render on several threads, log and write in order."""
+class _FileJob:
+    """An anonymisation under way: models, output and log, which belong together.
 
-    def __init__(
+    A context manager: after an error the output is left as a partial file if frames are out
+    (all of them anonymised), and the log beside it; otherwise both are removed.
+    """
+
+    def __init__(self, request: FileRequest, config: AppConfig, password: bytes | None) -> None:
+        self._request = request
+        self._config = config
+        self._password = password
+        self._workers = worker_count(config)
+        self._cleanup = ExitStack()
+        self.notices = Notices()
+
+    def __enter__(self) -> _FileJob:
+        with self._cleanup as stack:
+            self.models = load_models(self._config, threads=1)
+            stack.callback(self.models.close)
+            self._info = self._probe()
+            self.sink = stack.enter_context(self._open_sink())
+            self.log = stack.enter_context(self._open_log())
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(
         self,
-        source: Source,
-        sink: Sink,
-        log: JobLog,
-        renderer: Renderer,
-        analysis: Analysis,
-        *,
-        copied: frozenset[int],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        self._source = source
-        self._sink = sink
-        self._log = log
-        self._renderer = renderer
-        self._plans = analysis.plans
-        self._tracks = analysis.track_count
-        self._copied = copied
-        self.replaced = 0
-        self.covered = 0
+        self._cleanup.__exit__(kind, error, trace)
 
-    def run(self, workers: int, progress: ProgressSink, stop: StopRequest) -> None:
-        """Write the whole file, or as much as there is a plan for.
+    def _probe(self) -> MediaInfo:
+        with self._open_source() as source:
+            info = source.info
+        if self._config.video.drop_audio:
+            kept = tuple(stream for stream in info.copy_streams if stream.kind != "audio")
+            info = dataclasses.replace(info, copy_streams=kept)
+        return info
 
-        A stop that comes while rendering ends the file at the next frame; one that came during
-        the analysis has shortened the plan already.
-        """
-        channel: Channel[_Pending] = Channel(2 * workers + 2)
-        stopped_before = stop.is_set()
-        with ThreadPoolExecutor(workers, thread_name_prefix="render") as pool:
+    def _open_source(self) -> AbstractContextManager[Source]:
+        options = SourceOptions(mode="file", rate_hz=self._request.rate_hz)
+        return open_source(self._request.source, options=options, notices=self.notices)
 
-            def decode() -> None:
-                for item in self._source:
-                    if stop.is_set() and not stopped_before:
-                        break
-                    if isinstance(item, CopiedPacket):
-                        if item.stream_index in self._copied:
-                            channel.send(item)
-                    elif item.index < len(self._plans):
-                        plan = self._plans[item.index]
-                        channel.send(pool.submit(self._renderer.render, item, plan))
-                    else:
-                        break
-                channel.close()
+    @contextmanager
+    def _open_sink(self) -> Iterator[Sink]:
+        options = sink_options(self._config, overwrite=self._request.overwrite)
+        sink = open_sink(self._request.out, self._info, options=options, notices=self.notices)
+        try:
+            yield sink
+        except BaseException:
+            sink.abort(keep_partial=True)
+            raise
 
-            def write() -> None:
-                for item in channel:
-                    if isinstance(item, CopiedPacket):
-                        self._sink.copy(item)
-                    else:
-                        self._write(item.result(), progress)
+    @contextmanager
+    def _open_log(self) -> Iterator[JobLog]:
+        log = open_job_log(
+            self._request.keylog, self._config, self._password, self.models, self._info,
+            shift=self.sink.pts_shift, overwrite=self._request.overwrite,
+        )  # fmt: skip
+        try:
+            yield log
+        except BaseException:
+            log.abort(keep=self.sink.frames_written > 0)
+            raise
 
-            runner = StageRunner(channel)
-            runner.add("decode", decode)
-            runner.add("write", write)
-            runner.run()
+    def analyse(self, stop: StopRequest, progress: ProgressSink) -> Analysis:
+        """First pass: who is where in every frame."""
+        info, config = self._info, self._config
+        finder = FaceFinder(
+            self.models.detector,
+            rotation_deg=info.rotation_deg,
+            long_side_px=input_side_px(info.size_hw, config.detector.long_side_px),
+        )
+        options = analysis_options(
+            config, self.models, workers=self._workers, frame_count=info.frame_count
+        )
+        with self._open_source() as source:
+            return analyse(
+                source.frames(), finder, self.models.embedder, options, stop=stop, progress=progress
+            )
 
-    def _write(self, rendered: RenderedFrame, progress: ProgressSink) -> None:
-        result = rendered.result
-        # The log first: a face that is out must have its way back already on the disk.
-        self._log.add(rendered.records, result.frame.pts)
-        self._sink.write(result.frame)
-        self.replaced += len(result.replaced)
-        self.covered += len(result.filled)
-        faces = len(result.replaced) + len(result.filled)
-        done, total = self._sink.frames_written, len(self._plans)
-        progress.update(Tick("render", done, total, faces, self._tracks, self.covered))
+    def render(
+        self, analysis: Analysis, stop: StopRequest, progress: ProgressSink
+    ) -> tuple[RenderPass, SourceStats]:
+        """Second pass: every frame drawn, logged and written; closes output and log."""
+        targets = self.log.identities(analysis)
+        renderer = Renderer(
+            self.models.generator,
+            Blender(fallback=self._config.cover.fallback),
+            targets if self._config.cover.replace else {},
+            seal=self.log.is_sealing,
+            notices=self.notices,
+        )
+        with self._open_source() as source:
+            render = RenderPass(
+                source, self.sink, self.log, renderer, analysis.plans,
+                track_count=analysis.track_count,
+            )  # fmt: skip
+            render.run(self._workers, progress, stop)
+            stats = source.stats
+        self.sink.close(end_pts=None if stop.is_set() else stats.end_pts)
+        self.log.close(frames=self.sink.frames_written, was_interrupted=stop.is_set())
+        return render, stats
 
 
 def anonymize_file(
@@ -191,104 +219,24 @@ def anonymize_file(
     Raises:
         AnonymizerError: whatever went wrong; no output is left under its final name.
     """
-    notices = Notices()
-    workers = worker_count(config)
-    models = load_models(config, threads=1)
-    try:
-        with open_source(
-            request.source, options=request.source_options(), notices=notices
-        ) as probe:
-            info = probe.info
-            if config.video.drop_audio:
-                kept = tuple(s for s in info.copy_streams if s.kind != "audio")
-                info = dataclasses.replace(info, copy_streams=kept)
-            sink = open_sink(
-                request.out,
-                info,
-                options=sink_options(config, overwrite=request.overwrite),
-                notices=notices,
-            )
-            try:
-                log = open_job_log(
-                    request.keylog,
-                    config,
-                    password,
-                    models,
-                    info,
-                    shift=sink.pts_shift,
-                    overwrite=request.overwrite,
-                )
-                try:
-                    return _run(
-                        request, config, models, probe, sink, log,
-                        workers=workers, notices=notices, stop=stop, progress=progress, now=now,
-                    )  # fmt: skip
-                except BaseException:
-                    log.abort(keep=sink.frames_written > 0)
-                    raise
-            except BaseException:
-                # Frames that are out are anonymised: what was written is kept as a partial file.
-                sink.abort(keep_partial=True)
-                raise
-    finally:
-        models.close()
-
-
-def _run(
-    request: FileRequest,
-    config: AppConfig,
-    models: Models,
-    first: Source,
-    sink: Sink,
-    log: JobLog,
-    *,
-    workers: int,
-    notices: Notices,
-    stop: StopRequest,
-    progress: ProgressSink,
-    now: Callable[[], float],
-) -> FileReport:
-    start_s = now()
-    info = first.info
-    finder = FaceFinder(
-        models.detector,
-        rotation_deg=info.rotation_deg,
-        long_side_px=input_side_px(info.size_hw, config.detector.long_side_px),
-    )
-    options = analysis_options(config, models, workers=workers, frame_count=info.frame_count)
-    analysis = analyse(
-        first.frames(), finder, models.embedder, options, stop=stop, progress=progress
-    )
-    middle_s = now()
-    targets = log.identities(analysis)
-    renderer = Renderer(
-        models.generator,
-        Blender(fallback=config.cover.fallback),
-        targets if config.cover.replace else {},
-        seal=log.is_sealing,
-        notices=notices,
-    )
-    with open_source(request.source, options=request.source_options(), notices=notices) as second:
-        copied = frozenset(stream.index for stream in sink.info.copy_streams)
-        render = _RenderPass(second, sink, log, renderer, analysis, copied=copied)
-        render.run(workers, progress, stop)
-        end_pts = second.stats.end_pts
-        stats = second.stats
-    sink.close(end_pts=None if stop.is_set() else end_pts)
-    log.close(frames=sink.frames_written, was_interrupted=stop.is_set())
-    return FileReport(
-        frames=sink.frames_written,
-        tracks=analysis.track_count,
-        replaced=render.replaced,
-        covered=render.covered,
-        keylog=log.path,
-        analyse_s=middle_s - start_s,
-        render_s=now() - middle_s,
-        was_interrupted=stop.is_set(),
-        is_damaged=stats.ends_early or bool(stats.lost_packets or stats.read_errors),
-        warnings=tuple(notices),
-        engines=tuple(
-            f"{e.model} on {e.backend} {e.provider} ({e.precision}; {e.reason})"
-            for e in models.describe()
-        ),
-    )
+    with _FileJob(request, config, password) as job:
+        start_s = now()
+        analysis = job.analyse(stop, progress)
+        middle_s = now()
+        render, stats = job.render(analysis, stop, progress)
+        return FileReport(
+            frames=job.sink.frames_written,
+            tracks=analysis.track_count,
+            replaced=render.replaced,
+            covered=render.covered,
+            keylog=job.log.path,
+            analyse_s=middle_s - start_s,
+            render_s=now() - middle_s,
+            was_interrupted=stop.is_set(),
+            is_damaged=stats.ends_early or bool(stats.lost_packets or stats.read_errors),
+            warnings=tuple(job.notices),
+            engines=tuple(
+                f"{e.model} on {e.backend} {e.provider} ({e.precision}; {e.reason})"
+                for e in job.models.describe()
+            ),
+        )

@@ -208,6 +208,31 @@ def open_job_log(
     Raises:
         KeyLogError: it cannot be created.
     """
+    header = _header(config, models, info, created_s=clock(), random_bytes=random_bytes)
+    kdf = header.kdf or KdfParams.generate(random_bytes)
+    if password is None:
+        # Irreversible: nobody learns this password, so nobody can derive the keys again.
+        master = derive_master_key(random_bytes(_THROWAWAY_PASSWORD_BYTES), kdf)
+        return JobLog(None, master, header, models, shift=shift, source_name=info.name)
+    master = derive_master_key(password, kdf)
+    writer = KeyLogWriter.create(
+        keylog,
+        header=header,
+        password=password,
+        overwrite=overwrite,
+        flush_interval_s=config.keylog.flush_interval_s,
+    )
+    return JobLog(writer, master, header, models, shift=shift, source_name=info.name)
+
+
+def _header(
+    config: AppConfig,
+    models: Models,
+    info: MediaInfo,
+    *,
+    created_s: float,
+    random_bytes: Callable[[int], bytes],
+) -> KeyLogHeader:
     scope = KeyScope(config.identity.scope)
     camera_id = config.identity.camera_id
     kdf = (
@@ -215,9 +240,9 @@ def open_job_log(
         if scope is KeyScope.CAMERA
         else KdfParams.generate(random_bytes)
     )
-    header = KeyLogHeader(
+    return KeyLogHeader(
         recording_id=random_bytes(16),
-        created_unix_us=int(clock() * 1e6),
+        created_unix_us=int(created_s * 1e6),
         width=info.size_hw[1],
         height=info.size_hw[0],
         time_base=info.time_base,
@@ -234,16 +259,3 @@ def open_job_log(
         pixel_format="yuv420p",
         models=tuple(sorted(models.hashes)),
     )
-    if password is None:
-        # Irreversible: nobody learns this password, so nobody can derive the keys again.
-        master = derive_master_key(random_bytes(_THROWAWAY_PASSWORD_BYTES), kdf)
-        return JobLog(None, master, header, models, shift=shift, source_name=info.name)
-    master = derive_master_key(password, kdf)
-    writer = KeyLogWriter.create(
-        keylog,
-        header=header,
-        password=password,
-        overwrite=overwrite,
-        flush_interval_s=config.keylog.flush_interval_s,
-    )
-    return JobLog(writer, master, header, models, shift=shift, source_name=info.name)
