@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 __all__ = ["Cancelled", "Channel"]
@@ -21,14 +21,22 @@ class Channel(Generic[T]):
 
     Args:
         capacity: most items held at once.
-        drop_oldest: `send` never blocks but discards the oldest item instead.
+        drop_oldest: `send` discards the oldest item instead of waiting.
+        may_drop: which items may be discarded; `send` waits while none of those held may.
     """
 
-    def __init__(self, capacity: int, *, drop_oldest: bool = False) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        drop_oldest: bool = False,
+        may_drop: Callable[[T], bool] = lambda item: True,
+    ) -> None:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}")
         self._capacity = capacity
         self._drop_oldest = drop_oldest
+        self._may_drop = may_drop
         self._items: deque[T] = deque()
         self._condition = threading.Condition()
         self._closed = False
@@ -52,9 +60,7 @@ class Channel(Generic[T]):
         """
         with self._condition:
             while len(self._items) >= self._capacity and not self._cancelled:
-                if self._drop_oldest:
-                    self._items.popleft()
-                    self._dropped += 1
+                if self._drop_oldest and self._discard_one():
                     break
                 self._condition.wait()
             if self._cancelled:
@@ -63,6 +69,14 @@ class Channel(Generic[T]):
                 raise ValueError("send on a closed channel")
             self._items.append(item)
             self._condition.notify_all()
+
+    def _discard_one(self) -> bool:
+        for position, item in enumerate(self._items):
+            if self._may_drop(item):
+                del self._items[position]
+                self._dropped += 1
+                return True
+        return False
 
     def __iter__(self) -> Iterator[T]:
         """Items until the channel is closed and empty.

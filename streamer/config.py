@@ -21,6 +21,7 @@ __all__ = [
     "EngineConfig",
     "IdentityConfig",
     "KeyLogConfig",
+    "LiveConfig",
     "VideoConfig",
     "load_config",
 ]
@@ -59,6 +60,7 @@ class CoverConfig(ConfigModel):
     extend_before_s: float = Field(default=1.0, ge=0, le=60)
     extend_after_s: float = Field(default=1.0, ge=0, le=60)
     fallback: Literal["pixelate", "fill"] = "pixelate"
+    look_back_frames: int = Field(default=5, ge=0, le=250, description="live sources only")
     replace: bool = Field(default=True, description="False: pixelate or fill every face")
 
 
@@ -93,6 +95,18 @@ class VideoConfig(ConfigModel):
     drop_audio: bool = False
 
 
+class LiveConfig(ConfigModel):
+    """How cameras are read."""
+
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    open_timeout_s: float = Field(default=10.0, gt=0, le=300)
+    read_timeout_s: float = Field(default=5.0, gt=0, le=300)
+    tls_verify: bool = True
+    ca_file: Path | None = None
+    longest_wait_s: float = Field(default=15.0, gt=0, le=3600, description="between attempts")
+    give_up_s: float | None = Field(default=None, gt=0, description="none: try for ever")
+
+
 class AppConfig(ConfigModel):
     """Everything a run can be told besides its source, output and password."""
 
@@ -102,6 +116,7 @@ class AppConfig(ConfigModel):
     identity: IdentityConfig = IdentityConfig()
     keylog: KeyLogConfig = KeyLogConfig()
     video: VideoConfig = VideoConfig()
+    live: LiveConfig = LiveConfig()
 
 
 def load_config(

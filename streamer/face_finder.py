@@ -14,6 +14,8 @@ from streamer.frames import Frame
 
 __all__ = ["FaceFinder", "input_side_px"]
 
+# Detections too weak to continue a track still keep a track's end covered where it expects them.
+_LOOSEST_SCORE: Final = 0.15
 _CODES: Final = {
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,
     180: cv2.ROTATE_180,
@@ -65,13 +67,13 @@ class FaceFinder:
         self._long_side_px = long_side_px
 
     def find(self, frame: Frame) -> Detections:
-        """All faces down to the lower of the detector's two thresholds, in frame pixels."""
+        """All faces, far below the thresholds of the tracker too, in frame pixels."""
         pixels = frame.pixels
         if self._rotation_deg:
             pixels = _turned(pixels, self._rotation_deg)
         found = self._detector.detect_i420(
             [pixels],
-            threshold=self._detector.settings.keep_threshold,
+            threshold=min(self._detector.settings.keep_threshold, _LOOSEST_SCORE),
             long_side_px=self._long_side_px,
         )[0]
         return self._back(found, frame.size_hw) if self._rotation_deg else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -44,7 +45,9 @@ def rotation_angle_deg(config: AppConfig) -> float:
 
 
 class JobLog:
-    """What one job leaves for recovery. `add` is called by one thread, in frame order.
+    """What one job leaves for recovery.
+
+    `add` is called by one thread, in frame order; another one may bring identities meanwhile.
 
     Args:
         writer: the open log, None when the job is irreversible.
@@ -72,8 +75,12 @@ class JobLog:
         self._keys = IdentityKeys(
             models.space, self._rotator, scope=header.scope.value, camera_id=header.camera_id
         )
-        self._analysis: Analysis | None = None
+        self._lock = threading.Lock()
+        self._originals: dict[int, Float32Array] = {}
         self._identity_of: dict[int, int] = {}
+        # Track -> identity that the log knows it by; None: it began before its identity was known.
+        self._logged: dict[int, int | None] = {}
+        self._revisions: dict[int, int] = {}
         self._first_pts: int | None = None
         self._last_pts: int | None = None
         self._dim = models.space.dim
@@ -104,17 +111,33 @@ class JobLog:
             dim=self._dim,
         )
 
+    def protect(self, identity_id: int, original: Float32Array) -> Float32Array:
+        """The (512,) embedding of the new face of an identity, and remember the original one."""
+        with self._lock:
+            self._originals[identity_id] = original
+            return self._keys.protect(identity_id, original)
+
+    def assign(self, track_id: int, identity_id: int) -> None:
+        """Say whose identity a track has; the log learns it before the track's next face."""
+        with self._lock:
+            self._identity_of[track_id] = identity_id
+
+    def forget(self, track_id: int) -> None:
+        """A track has ended for good; keeps the memory of endless jobs flat."""
+        with self._lock:
+            self._identity_of.pop(track_id, None)
+            self._logged.pop(track_id, None)
+            self._revisions.pop(track_id, None)
+            in_use = set(self._identity_of.values())
+            self._originals = {key: z for key, z in self._originals.items() if key in in_use}
+
     def identities(self, analysis: Analysis) -> dict[int, Float32Array]:
-        """Identity id -> (512,) embedding of its new face; remembers what tracks belong to it."""
-        self._analysis = analysis
+        """Identity id -> (512,) embedding of its new face, for a whole file."""
         for plan in analysis.plans:
             for face in plan:
-                self._identity_of[face.track_id] = face.identity_id
+                self.assign(face.track_id, face.identity_id)
         wanted = set(self._identity_of.values()) & set(analysis.embeddings)
-        return {
-            identity: self._keys.protect(identity, analysis.embeddings[identity])
-            for identity in sorted(wanted)
-        }
+        return {key: self.protect(key, analysis.embeddings[key]) for key in sorted(wanted)}
 
     def add(self, records: Sequence[Record], pts: int) -> None:
         """Add the records of the next frame, and before them those of tracks that begin in it.
@@ -128,14 +151,27 @@ class JobLog:
         if self._writer is None:
             return
         for record in records:
-            if isinstance(record, Face) and record.track_id in self._identity_of:
-                self._writer.append(self._track_start(record.track_id, pts))
+            if isinstance(record, Face):
+                with self._lock:
+                    self._introduce(record.track_id, pts)
             self._writer.append(_shifted(record, self._shift))
 
-    def _track_start(self, track_id: int, pts: int) -> TrackStart:
-        identity = self._identity_of.pop(track_id)
-        analysis, header = self._analysis, self._header
-        original = None if analysis is None else analysis.embeddings.get(identity)
+    def _introduce(self, track_id: int, pts: int) -> None:
+        """Log a track before its first face, and again when its identity has become known."""
+        identity = self._identity_of.get(track_id)
+        if self._writer is None or (
+            track_id in self._logged and self._logged[track_id] == identity
+        ):
+            return
+        revision = self._revisions.get(track_id, -1) + 1
+        self._writer.append(self._track_start(track_id, pts, revision))
+        self._logged[track_id] = identity
+        self._revisions[track_id] = revision
+
+    def _track_start(self, track_id: int, pts: int, revision: int) -> TrackStart:
+        header = self._header
+        identity = self._identity_of.get(track_id, track_id)
+        original = self._originals.get(identity)
         name = self._keys.scope_id(identity)
         return TrackStart(
             track_id=track_id,
@@ -146,6 +182,7 @@ class JobLog:
             angle_deg=header.angle_deg,
             z=original.astype(np.float16) if header.is_assisted and original is not None else None,
             norm=1.0 if original is None else self._keys.norm(identity, original),
+            revision=revision,
             rotation=header.rotation,
             rotation_version=header.rotation_version,
         )

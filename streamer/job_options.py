@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from streamer.analysis import AnalysisOptions
+from streamer.backoff import BackoffOptions
 from streamer.config import AppConfig
 from streamer.extension import ExtensionOptions
+from streamer.live_source import LiveOptions
 from streamer.look_back import LookBackOptions
 from streamer.models import Models
 from streamer.reassociation import ReassociationOptions
 from streamer.scene_cut import SceneCutOptions
 from streamer.sink import SinkOptions
+from streamer.source import SourceOptions
 from streamer.tracker import TrackerOptions
 
-__all__ = ["analysis_options", "sink_options"]
+__all__ = ["analysis_options", "live_options", "sink_options"]
 
 
 def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
@@ -27,6 +30,21 @@ def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
         keyframe_interval_s=video.keyframe_interval_s,
         overwrite=overwrite,
     )
+
+
+def live_options(config: AppConfig, *, is_file: bool) -> LiveOptions:
+    """How a camera, or a file that plays one, is read."""
+    live = config.live
+    source = SourceOptions(
+        mode="file" if is_file else "live",
+        open_timeout_s=live.open_timeout_s,
+        read_timeout_s=live.read_timeout_s,
+        rtsp_transport=live.rtsp_transport,
+        tls_verify=live.tls_verify,
+        ca_file=live.ca_file,
+    )
+    backoff = replace(BackoffOptions(), longest_s=live.longest_wait_s)
+    return LiveOptions(source, backoff, give_up_s=live.give_up_s, is_file=is_file)
 
 
 def analysis_options(

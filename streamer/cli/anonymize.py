@@ -15,9 +15,11 @@ from streamer.cli.password import read_password
 from streamer.config import AppConfig, load_config
 from streamer.file_job import FileReport, FileRequest, anonymize_file
 from streamer.interrupt import StopRequest
+from streamer.job_options import live_options
+from streamer.live_job import LiveRequest, anonymize_live
 from streamer.passwords import password_warning
 from streamer.progress import open_progress
-from streamer.redact import is_url
+from streamer.redact import display_name, is_url
 
 __all__ = ["DAMAGED_EXIT_CODE", "INTERRUPTED_EXIT_CODE", "default_keylog", "run"]
 
@@ -65,8 +67,10 @@ def _rate(fps: float | None) -> Fraction | None:
 def run(args: argparse.Namespace) -> int:
     """Anonymise one file; returns the exit code."""
     config = _config(args)
-    if is_url(args.source):
-        raise ConfigError("live sources are not supported yet; record to a file first")
+    is_live = is_url(args.source) or args.realtime
+    password = _password(args, config)
+    if is_live:
+        return _run_live(args, config, password)
     request = FileRequest(
         source=args.source,
         out=args.out,
@@ -74,11 +78,6 @@ def run(args: argparse.Namespace) -> int:
         rate_hz=_rate(args.fps),
         overwrite=args.overwrite,
     )
-    password = None
-    if not config.keylog.irreversible:
-        password = read_password(args.password_file, confirm=True)
-        if warning := password_warning(password):
-            print(f"warning: {warning}", file=sys.stderr)
     with StopRequest() as stop, open_progress(quiet=args.quiet) as progress:
         report = anonymize_file(request, config, password, stop=stop, progress=progress)
     if not args.quiet:
@@ -88,6 +87,45 @@ def run(args: argparse.Namespace) -> int:
     if report.was_interrupted:
         return INTERRUPTED_EXIT_CODE
     return DAMAGED_EXIT_CODE if report.is_damaged else 0
+
+
+def _password(args: argparse.Namespace, config: AppConfig) -> bytes | None:
+    """The password, None when the job is irreversible."""
+    if config.keylog.irreversible:
+        return None
+    password = read_password(args.password_file, confirm=True)
+    if warning := password_warning(password):
+        print(f"warning: {warning}", file=sys.stderr)
+    return password
+
+
+def _run_live(args: argparse.Namespace, config: AppConfig, password: bytes | None) -> int:
+    """Anonymise a camera until Ctrl-C or SIGTERM; returns the exit code."""
+    request = LiveRequest(
+        url=args.source,
+        out=args.out,
+        keylog=args.keylog or default_keylog(args.out),
+        options=live_options(config, is_file=not is_url(args.source)),
+        overwrite=args.overwrite,
+    )
+    with StopRequest() as stop, open_progress(quiet=args.quiet) as progress:
+        report = anonymize_live(request, config, password, stop=stop, progress=progress)
+    name = display_name(args.source)
+    if not args.quiet:
+        print(
+            f"{name} to {request.out}: {report.frames} frames, {report.dropped} dropped, "
+            f"{report.reconnects} reconnects, latency {report.latency_p50_s * 1e3:.0f} ms median, "
+            f"{report.latency_p95_s * 1e3:.0f} ms p95",
+            file=sys.stderr,
+        )
+    if args.json:
+        facts = _plain(dataclasses.asdict(report))
+        print_json({"command": "anonymize", "source": name, "out": str(request.out), **facts})
+    return 0
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: str(value) if isinstance(value, Path) else value for key, value in facts.items()}
 
 
 def _print_summary(request: FileRequest, report: FileReport) -> None:
@@ -105,6 +143,6 @@ def _summary(request: FileRequest, report: FileReport) -> dict[str, Any]:
         "command": "anonymize",
         "source": request.source,
         "out": str(request.out),
-        **{k: str(v) if isinstance(v, Path) else v for k, v in dataclasses.asdict(report).items()},
+        **_plain(dataclasses.asdict(report)),
         "fps": round(report.frames / total_s, 2) if total_s else None,
     }

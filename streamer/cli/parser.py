@@ -70,7 +70,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 
 def _add_anonymize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add_command(commands, "anonymize", "replace every face of a video")
-    parser.add_argument("source", metavar="SRC", help="video file")
+    parser.add_argument("source", metavar="SRC", help="video file, or the URL of a camera")
     parser.add_argument("--out", required=True, type=Path, metavar="DST", help=".mp4, .mkv or .ts")
     parser.add_argument(
         "--keylog", type=Path, metavar="FILE", help="key log (default: DST with .vskl added)"
@@ -96,6 +96,9 @@ def _add_anonymize(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     parser.add_argument(
         "--fps", type=float, metavar="X", help="rate of sources without time stamps"
+    )
+    parser.add_argument(
+        "--realtime", action="store_true", help="play a file as if it were a camera"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
     _add_engine(parser)

@@ -1,0 +1,141 @@
+"""LiveTracks: detections of a camera become plans and identities, a few frames later."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from engines.arrays import Float32Array
+from engines.embedder import FaceEmbedder
+from engines.types import Detections
+from streamer.analysis import AnalysisOptions
+from streamer.best_crops import BestCrops
+from streamer.extension import ExtensionOptions
+from streamer.frames import Frame
+from streamer.identity import identify
+from streamer.look_back import LookBack
+from streamer.plan import FramePlan
+from streamer.reassociation import RecentlyLost, TrackSummary
+from streamer.scene_cut import SceneCut, thumbnail
+from streamer.tracker import Tracker
+
+__all__ = ["LiveTracks", "PlannedFrame"]
+
+# A lost track is forgotten after this time, and its identity offered to new ones.
+_FORGET_S = 3.0
+# Embeddings of people who left are kept for those who come back; a camera sees many in a month.
+_MOST_IDENTITIES = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedFrame:
+    """A frame that left the look-back buffer, and what is done in it."""
+
+    frame: Frame
+    plan: FramePlan
+
+
+@dataclass(slots=True)
+class _Life:
+    """First and last sighting of a track."""
+
+    summary: TrackSummary
+    identity_id: int
+
+
+class LiveTracks:
+    """Follows faces while they happen. Not thread-safe.
+
+    The identity of a track is fixed when its first usable view is there, and then kept: a face
+    that changes while it is on the air would be noticed. Until then the face is covered.
+
+    Args:
+        options: settings of tracker and cover.
+        embedder: E_id.
+        depth_frames: look-back; how many frames later a frame leaves.
+    """
+
+    def __init__(
+        self, options: AnalysisOptions, embedder: FaceEmbedder, *, depth_frames: int
+    ) -> None:
+        self._options = options
+        self._embedder = embedder
+        self._depth = depth_frames
+        self.embeddings: dict[int, Float32Array] = {}
+        self.identities: dict[int, int] = {}
+        self.ended: list[int] = []
+        self.track_count = 0
+        self._start_over()
+
+    def _start_over(self) -> None:
+        """Forget everything that is followed; numbers of tracks go on."""
+        options = self._options
+        extension: ExtensionOptions = options.look_back.extension
+        after_s = max(extension.after_s, options.tracker.max_coast_s)
+        look_back = replace(options.look_back, extension=replace(extension, after_s=after_s))
+        self._tracker = Tracker(options.tracker)
+        self._look_back = LookBack(
+            look_back, depth_frames=self._depth, history_s=max(2.0, after_s + 0.5)
+        )
+        self._cuts = SceneCut(options.scene_cut)
+        self._crops = BestCrops()
+        self._lost = RecentlyLost(options.reassociation)
+        self._lives: dict[int, _Life] = {}
+        self._frames: deque[Frame] = deque()
+        self._offset = self.track_count
+
+    def push(self, frame: Frame, found: Detections) -> PlannedFrame | None:
+        """Take in the next frame; gives the frame that leaves the buffer, if one does."""
+        size_hw = frame.size_hw
+        cut = self._cuts.update(thumbnail(frame.pixels[: size_hw[0]]))
+        faces = self._tracker.update(frame.time_s, found, frame_size_hw=size_hw, cut=cut)
+        faces = tuple(replace(face, track_id=face.track_id + self._offset) for face in faces)
+        for face in faces:
+            self.track_count = max(self.track_count, face.track_id)
+            if self._crops.offer(frame, face) and face.track_id not in self._lives:
+                self._identify(face.track_id, frame.time_s, face.box_xyxy_px)
+            life = self._lives.get(face.track_id)
+            if life is not None and not face.is_coasting:
+                life.summary = replace(
+                    life.summary, last_s=frame.time_s, last_box_xyxy_px=face.box_xyxy_px
+                )
+        self._forget(frame.time_s)
+        self._frames.append(frame)
+        plan = self._look_back.push(
+            frame.time_s, faces, found, frame_size_hw=size_hw, cut=cut, identities=self.identities
+        )
+        return None if plan is None else PlannedFrame(self._frames.popleft(), plan)
+
+    def _identify(self, track_id: int, time_s: float, box: Float32Array) -> None:
+        """Fix the identity of a track from its first view, or from the track that it continues."""
+        crops = dict(self._crops.items())[track_id]
+        embedding = identify(self._embedder, crops)
+        summary = TrackSummary(track_id, time_s, time_s, box, box, 0, embedding)
+        identity = self._lost.identity_of(summary)
+        self._lives[track_id] = _Life(summary, identity)
+        self.identities[track_id] = identity
+        self.embeddings.setdefault(identity, embedding)
+
+    def _forget(self, time_s: float) -> None:
+        ended = [
+            key for key, life in self._lives.items() if life.summary.last_s < time_s - _FORGET_S
+        ]
+        if ended:
+            self._crops.take_ended(time_s - _FORGET_S)
+        for key in ended:
+            life = self._lives.pop(key)
+            self._lost.add(life.summary, life.identity_id)
+            self.identities.pop(key, None)
+            self.ended.append(key)
+        while len(self.embeddings) > _MOST_IDENTITIES:
+            oldest = next(iter(self.embeddings))
+            if oldest in self.identities.values():
+                break
+            del self.embeddings[oldest]
+
+    def flush(self) -> list[PlannedFrame]:
+        """The frames that are still held, at the end or before a gap; starts over."""
+        plans = self._look_back.flush(self.identities)
+        held = [PlannedFrame(frame, plan) for frame, plan in zip(self._frames, plans, strict=True)]
+        self._start_over()
+        return held
