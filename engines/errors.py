@@ -77,11 +77,13 @@ class EngineLoadError(EngineError):
 
     Attributes:
         model_path: the file that was to be loaded.
+        reason: what is wrong, without the file's name.
     """
 
     def __init__(self, model_path: Path, reason: str) -> None:
         super().__init__(f"cannot load model {model_path.name}: {reason}")
         self.model_path = model_path
+        self.reason = reason
 
 
 class EngineRunError(EngineError):

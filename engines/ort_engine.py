@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from engines.arrays import AnyArray
 from engines.errors import EngineLoadError, EngineRunError
+from engines.feeds import check_feeds
 from engines.types import EngineInfo, TensorSpec
 
 __all__ = ["OrtEngine", "available_ort_providers"]
@@ -42,7 +43,7 @@ def _spec(node: Any) -> TensorSpec:  # noqa: ANN401 - onnxruntime ships no types
 class OrtEngine:
     """A network in ONNX Runtime on one provider, without silent fallback.
 
-    One call at a time per instance; open one instance per thread.
+    May be called from several threads at a time, as ONNX Runtime's sessions may.
 
     Args:
         model: the ONNX file's bytes.
@@ -91,28 +92,12 @@ class OrtEngine:
 
     def infer(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the network; see `engines.protocols.Engine`."""
-        self._check(inputs)
+        check_feeds(self._info.model, self.inputs, inputs)
         try:
             values = self._session.run(self._names, dict(inputs))
         except Exception as exc:  # ONNX Runtime's errors have no common base of their own
             raise EngineRunError(f"{self._info.model}: {str(exc).splitlines()[0]}") from exc
         return dict(zip(self._names, values, strict=True))
-
-    def _check(self, inputs: Mapping[str, AnyArray]) -> None:
-        if set(inputs) != {spec.name for spec in self.inputs}:
-            names = ", ".join(spec.name for spec in self.inputs)
-            raise EngineRunError(f"{self._info.model}: expects inputs {names}")
-        for spec in self.inputs:
-            array = inputs[spec.name]
-            fits = array.ndim == len(spec.shape) and all(
-                want is None or want == have
-                for want, have in zip(spec.shape, array.shape, strict=True)
-            )
-            if not fits or array.dtype.name != spec.dtype:
-                raise EngineRunError(
-                    f"{self._info.model}: input {spec.name} must be {spec.shape} of {spec.dtype}, "
-                    f"got {array.shape} of {array.dtype}"
-                )
 
     def warm_up(self) -> None:
         """Run once on zeros; free sizes become 1 (batch) or 64 (pixels)."""

@@ -14,7 +14,8 @@ __all__ = ["Engine"]
 class Engine(Protocol):
     """A loaded network.
 
-    One instance may be called by one thread at a time. Returned arrays belong to the caller.
+    May be called from several threads; a back end that cannot run two calls at a time lets them
+    wait for each other. Returned arrays belong to the caller.
     """
 
     @property
