@@ -5,8 +5,9 @@ Backends are imported on demand, so that `run_stream.py --help` needs none of th
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from engines.errors import EngineLoadError
 from engines.manifest import ModelManifest, verified_model_bytes
@@ -15,6 +16,10 @@ from engines.protocols import Engine
 __all__ = ["Provider", "load_engine"]
 
 Provider = Literal["auto", "cpu", "cuda", "openvino", "tensorrt"]
+
+_LOG = logging.getLogger(__name__)
+# OpenVINO is left out: it does not pay, see docs/decisions/0010-openvino.md.
+_AUTO_ORDER: Final = ("tensorrt", "cuda", "cpu")
 
 
 def load_engine(
@@ -28,38 +33,50 @@ def load_engine(
 
     Args:
         manifest: which model.
-        provider: where to run; "auto" takes the first of CUDA and CPU that is there, and
-            `describe()` says which and why.
+        provider: where to run; "auto" takes the first of TensorRT, CUDA and CPU that can run it,
+            and `describe()` says which, and why not those before it.
         threads: CPU threads of one call; 0 lets the backend decide.
-        cache_folder: where TensorRT keeps built engines.
+        cache_folder: where TensorRT keeps built engines; None: the user's cache folder.
 
     Raises:
         EngineLoadError: wrong hash, or a provider that was asked for by name cannot run here.
     """
+    if provider not in get_args(Provider):
+        raise ValueError(f"provider is {provider!r}, known are {', '.join(get_args(Provider))}")
     data = verified_model_bytes(manifest)
-    if provider == "auto":
-        chosen, reason = _choose()
-        return _load_ort(manifest, data, chosen, threads, reason)
-    if provider in ("cpu", "cuda"):
-        return _load_ort(manifest, data, provider, threads, "asked for")
+    if provider != "auto":
+        return _load(manifest, data, provider, "asked for", threads, cache_folder)
+    refused: list[str] = []
+    for name in _AUTO_ORDER[:-1]:
+        reason = "; ".join(["auto: the first that can run here", *refused])
+        try:
+            return _load(manifest, data, name, reason, threads, cache_folder)
+        except EngineLoadError as exc:
+            _LOG.debug("%s: no %s: %s", manifest.name, name, exc.reason)
+            refused.append(f"no {name}: {exc.reason}")
+    reason = "; ".join(["auto: the last resort", *refused])
+    return _load(manifest, data, _AUTO_ORDER[-1], reason, threads, cache_folder)
+
+
+def _load(
+    manifest: ModelManifest,
+    data: bytes,
+    provider: str,
+    reason: str,
+    threads: int,
+    cache_folder: Path | None,
+) -> Engine:
+    if provider == "tensorrt":
+        return _load_tensorrt(manifest, data, reason, cache_folder)
     if provider == "openvino":
         raise EngineLoadError(
-            manifest.path, "the OpenVINO back end does not exist yet; use provider: cpu"
+            manifest.path, "there is no OpenVINO back end, it did not pay; use provider: cpu"
         )
-    return _load_tensorrt(manifest, data, cache_folder)
-
-
-def _choose() -> tuple[str, str]:
-    from engines.ort_engine import available_ort_providers
-
-    available = available_ort_providers()
-    if "CUDAExecutionProvider" in available:
-        return "cuda", "auto: ONNX Runtime offers CUDA"
-    return "cpu", "auto: this ONNX Runtime build has no CUDA provider"
+    return _load_ort(manifest, data, provider, reason, threads)
 
 
 def _load_ort(
-    manifest: ModelManifest, data: bytes, provider: str, threads: int, reason: str
+    manifest: ModelManifest, data: bytes, provider: str, reason: str, threads: int
 ) -> Engine:
     from engines.ort_engine import OrtEngine
 
@@ -70,12 +87,32 @@ def _load_ort(
         provider=provider,
         threads=threads,
         reason=reason,
-        precision=str(manifest.extra.get("precision", "fp32")),
+        precision=_precision(manifest),
     )
 
 
-def _load_tensorrt(manifest: ModelManifest, data: bytes, cache_folder: Path | None) -> Engine:
-    raise EngineLoadError(
+def _load_tensorrt(
+    manifest: ModelManifest, data: bytes, reason: str, cache_folder: Path | None
+) -> Engine:
+    # Says what is missing before anything of TensorRT is imported by others.
+    from engines.trt_runtime import open_tensorrt
+
+    runtime = open_tensorrt(manifest.path)
+    from engines.trt_cache import EngineCache, default_cache_folder
+    from engines.trt_engine import TrtEngine
+    from engines.trt_profile import ShapeLimits
+
+    return TrtEngine(
+        data,
         manifest.path,
-        "the TensorRT back end does not exist yet; use provider: auto, cpu or cuda",
+        runtime=runtime,
+        model_name=f"{manifest.name} {manifest.version}",
+        precision=_precision(manifest),
+        limits=ShapeLimits.from_manifest(manifest.extra),
+        cache=EngineCache(cache_folder or default_cache_folder()),
+        reason=reason,
     )
+
+
+def _precision(manifest: ModelManifest) -> str:
+    return str(manifest.extra.get("precision", "fp32"))
