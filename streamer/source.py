@@ -23,6 +23,13 @@ from streamer.source_probe import copy_streams, describe, pick_video
 
 __all__ = ["Source", "SourceOptions", "SourceStats", "open_source"]
 
+# Extras of copied packets that are part of how they play.
+_KEPT_SIDE_DATA = frozenset(
+    {
+        "skip_samples", "new_extradata", "param_change", "jp_dual_mono", "subtitle_position",
+        "webvtt_identifier", "webvtt_settings",
+    }
+)  # fmt: skip
 # After this many read errors in a row the rest of a damaged file is given up.
 _MOST_READ_ERRORS = 64
 # A stream that ends this much before its stated end was cut off; less is rounding.
@@ -186,7 +193,11 @@ class Source:
             duration=packet.duration or 0,
             time_base=_fraction(packet.time_base),
             is_keyframe=packet.is_keyframe,
-            side_data=tuple((item.data_type, bytes(item)) for item in packet.iter_sidedata()),
+            side_data=tuple(
+                (item.data_type, bytes(item))
+                for item in packet.iter_sidedata()
+                if item.data_type in _KEPT_SIDE_DATA
+            ),
         )
 
     def _on_clock_restart(self, step_back_s: float) -> None:

@@ -142,9 +142,12 @@ def _output_color(frame: VideoFrame) -> ColorSpec:
         return ColorSpec(_BT709, False, _BT709, _BT709)
     if frame.format.is_rgb:
         return ColorSpec(_BT709, False, _UNSPECIFIED, _UNSPECIFIED)
-    return ColorSpec(
-        frame.colorspace, _is_full_range(frame), frame.color_primaries, frame.color_trc
+    matrix, primaries, transfer = (
+        # 0 and 3 are reserved (matrix 0 is RGB, which this is not); encoders may refuse them.
+        _UNSPECIFIED if value in (0, 3) else value
+        for value in (frame.colorspace, frame.color_primaries, frame.color_trc)
     )
+    return ColorSpec(matrix, _is_full_range(frame), primaries, transfer)
 
 
 def _is_full_range(frame: VideoFrame) -> bool:
