@@ -5,17 +5,29 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from engines.errors import KeyLogTamperedError
 from streamer.key_log_chunks import ChunkKind
 from streamer.key_log_framing import ChunkRef
-from streamer.key_log_reader import KeyLogReader
-from streamer.key_log_records import Face, SealedPatch
+from streamer.key_log_records import Face, Record, SealedPatch
 
-__all__ = ["FrameRecords", "KeyLogCursor"]
+__all__ = ["ChunkSource", "FrameRecords", "KeyLogCursor"]
 
 _EMPTY: Final[tuple[()]] = ()
+
+
+class ChunkSource(Protocol):
+    """A log that was opened: by a key (`KeyLogReader`) or through a grant (`GrantReader`)."""
+
+    @property
+    def chunks(self) -> tuple[ChunkRef, ...]:
+        """The chunks that can be read, in file order."""
+        ...
+
+    def read_chunk(self, ref: ChunkRef) -> tuple[Record, ...]:
+        """Decrypt one chunk; KeyLogTamperedError if it was changed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class KeyLogCursor:
 
     def __init__(
         self,
-        reader: KeyLogReader,
+        reader: ChunkSource,
         *,
         track_ids: Collection[int] | None = None,
         salvage: bool = False,

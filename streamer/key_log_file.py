@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from engines.errors import KeyLogError
 
-__all__ = ["AppendFile"]
+__all__ = ["AppendFile", "lock_or_refuse"]
 
 
 class AppendFile:
@@ -53,7 +54,9 @@ class AppendFile:
             ) from None
         except OSError as exc:
             raise KeyLogError(f"cannot create key log {path}: {exc.strerror}") from None
-        # The umask may have taken bits away but cannot have added any.
+        # The umask may have taken bits away but cannot have added any. The lock ends with the
+        # process, however that ends; it keeps `recipients` and `shred` off a growing log.
+        lock_or_refuse(descriptor, path)
         return AppendFile(path, descriptor, fsync_interval_s=fsync_interval_s, now=now)
 
     def append(self, data: bytes) -> None:
@@ -105,3 +108,15 @@ class AppendFile:
     def _fail(self, error: OSError) -> None:
         self._failure = f"cannot write key log {self.path}: {error.strerror}"
         raise KeyLogError(self._failure) from None
+
+
+def lock_or_refuse(descriptor: int, path: Path) -> None:
+    """Lock a log for one program, until the descriptor is closed.
+
+    Raises:
+        KeyLogError: another program holds it.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise KeyLogError(f"key log {path} is in use by another program; try later") from None

@@ -23,7 +23,7 @@ from streamer.key_log_header import KeyLogHeader
 from streamer.key_log_records import End, Record, ScopeKey, TrackStart
 from streamer.keys import KeyScope
 
-__all__ = ["KeyLogReader", "read_envelope"]
+__all__ = ["KeyLogReader", "open_log_file", "read_envelope"]
 
 
 class KeyLogReader:
@@ -75,7 +75,7 @@ class KeyLogReader:
             KeyLogTamperedError: the header was changed.
             KeyLogError: the file cannot be read.
         """
-        file = _open_file(path)
+        file = open_log_file(path)
         try:
             envelope = read_envelope(file)
             keys = unlock(envelope, password=password, identities=identities)
@@ -110,6 +110,15 @@ class KeyLogReader:
         """What was found to be wrong so far, for people; reading finds more."""
         found = [*self._scan.damage, *self._bad_chunks.values()]
         return tuple(item.text for item in sorted(found, key=lambda item: item.offset))
+
+    @property
+    def core_hash(self) -> bytes:
+        """H of the format, the name of this log; 32 bytes."""
+        return self._keys.core_hash
+
+    def chunk_key(self, ref: ChunkRef) -> bytes:
+        """The key that opens one chunk and nothing else, to be granted to somebody."""
+        return self._keys.chunk_key(ref.prefix)
 
     def read_chunk(self, ref: ChunkRef) -> tuple[Record, ...]:
         """Decrypt one chunk; nothing for a signature.
@@ -258,7 +267,12 @@ def read_envelope(file: BinaryIO) -> Envelope:
     return parse_envelope(file.read(MAX_ENVELOPE))
 
 
-def _open_file(path: Path) -> BinaryIO:
+def open_log_file(path: Path) -> BinaryIO:
+    """Open a log for reading.
+
+    Raises:
+        KeyLogError: it cannot be.
+    """
     try:
         return path.open("rb")
     except OSError as exc:
