@@ -66,3 +66,14 @@ def test_send_after_close_is_misuse() -> None:
 def test_capacity_must_be_positive() -> None:
     with pytest.raises(ValueError, match="capacity"):
         Channel(0)
+
+
+def test_only_what_may_be_dropped_is_dropped() -> None:
+    channel: Channel[int] = Channel(2, drop_oldest=True, may_drop=lambda item: item % 2 == 0)
+    for item in (1, 2, 3, 4):
+        if item != 4:
+            channel.send(item)
+    assert len(channel) == 2
+    channel.close()
+    assert list(channel) == [1, 3]
+    assert channel.dropped == 1

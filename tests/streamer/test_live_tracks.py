@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from engines.arrays import UInt8Array
+from engines.embedder import FaceEmbedder
+from engines.types import Detections, TensorSpec
+from streamer.aligner import template_px
+from streamer.analysis import AnalysisOptions
+from streamer.frames import ColorSpec, Frame
+from streamer.live_tracks import LiveTracks, PlannedFrame
+from streamer.look_back import LookBackOptions
+from streamer.reassociation import ReassociationOptions
+from streamer.scene_cut import SceneCutOptions
+from streamer.tracker import TrackerOptions
+from tests.factories import FakeEngine
+
+DEPTH = 3
+OPTIONS = AnalysisOptions(
+    TrackerOptions(), LookBackOptions(), SceneCutOptions(), ReassociationOptions(), 1, None
+)
+
+
+def _embedder() -> FaceEmbedder:
+    engine = FakeEngine(
+        (TensorSpec("x", (None, 3, 112, 112), "float32"),),
+        (TensorSpec("y", (None, 512), "float32"),),
+        lambda feeds: {"y": np.eye(512, dtype=np.float32)[np.zeros(len(feeds["x"]), int)]},
+    )
+    return FaceEmbedder(engine)
+
+
+def _pixels() -> UInt8Array:
+    return np.random.default_rng(0).integers(60, 180, (360, 320), np.uint8)
+
+
+def _found(x: float) -> Detections:
+    points = (template_px(160) - 80) * 0.8 + np.array([x, 120.0])
+    box = np.array([[x - 40, 70, x + 40, 170]], np.float32)
+    return Detections(box, points[None].astype(np.float32), np.array([0.9], np.float32))
+
+
+def _run(tracks: LiveTracks, seen: list[bool], *, start: int = 0) -> list[PlannedFrame]:
+    out = []
+    for step, is_seen in enumerate(seen, start=start):
+        frame = Frame(_pixels(), ColorSpec(), step, Fraction(1, 25), step)
+        planned = tracks.push(frame, _found(150.0) if is_seen else Detections.empty())
+        out += [] if planned is None else [planned]
+    return out
+
+
+def test_frames_leave_in_order_and_later() -> None:
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=DEPTH)
+    out = _run(tracks, [True] * 10)
+    assert [planned.frame.index for planned in out] == list(range(7))
+    out += tracks.flush()
+    assert [planned.frame.index for planned in out] == list(range(10))
+
+
+def test_a_face_is_covered_before_and_after_it_is_seen() -> None:
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=DEPTH)
+    out = _run(tracks, [False] * 4 + [True] * 6 + [False] * 6) + tracks.flush()
+    covered = [bool(planned.plan) for planned in out]
+    assert covered[4 - DEPTH + 1 : 10] == [True] * (6 + DEPTH - 1)
+    assert all(covered[10:14])
+
+
+def test_the_identity_is_fixed_once_and_numbers_go_on_after_a_gap() -> None:
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=DEPTH)
+    _run(tracks, [True] * 8)
+    first = dict(tracks.embeddings)
+    assert tracks.identities == {1: 1}
+    tracks.flush()
+    _run(tracks, [True] * 8, start=100)
+    assert tracks.track_count == 2
+    assert np.array_equal(tracks.embeddings[1], first[1])
+    assert 2 in tracks.identities
+
+
+def test_ended_tracks_are_forgotten() -> None:
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=0)
+    _run(tracks, [True] * 5 + [False] * 100)
+    assert tracks.identities == {}
+    assert tracks.ended == [1]
+
+
+@pytest.mark.parametrize("depth", [0, 5])
+def test_nothing_is_lost_at_any_depth(depth: int) -> None:
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=depth)
+    assert len(_run(tracks, [True, False] * 6) + tracks.flush()) == 12
