@@ -18,14 +18,6 @@ from engines.errors import (
     KeyLogTamperedError,
     WrongPasswordError,
 )
-from streamer.grant_format import (
-    ChunkGrant,
-    CopiedRecords,
-    GrantBody,
-    TrackSpan,
-    decode_grant,
-    encode_grant,
-)
 from streamer.key_log_chunks import ChunkKind
 from streamer.key_log_crypto import (
     X25519Identity,
@@ -35,6 +27,14 @@ from streamer.key_log_crypto import (
 )
 from streamer.key_log_format import decode_records, encode_record
 from streamer.key_log_framing import ChunkRef, read_body, scan_chunks
+from streamer.key_log_grant_format import (
+    ChunkGrant,
+    CopiedRecords,
+    GrantBody,
+    TrackSpan,
+    decode_grant,
+    encode_grant,
+)
 from streamer.key_log_header import KeyLogHeader
 from streamer.key_log_reader import KeyLogReader, open_log_file, read_envelope
 from streamer.key_log_records import Record, TrackStart, record_span

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import ConfigError
-from streamer.key_files import (
+from streamer.recipient_keys import (
     generate_device,
     generate_identity,
     parse_device_public,
