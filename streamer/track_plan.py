@@ -20,6 +20,7 @@ from streamer.track_table import Observations
 __all__ = ["Timeline", "TrackPlan", "plan_track"]
 
 _INTERPOLATED_WEIGHT: Final = 0.2
+_NEAR_S: Final = 0.5  # what lies farther away has no say in the smoothing of a frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,8 @@ def plan_track(
     parts = []
     for part, reach_s in ((-1, before_s), (0, 0.0), (1, after_s)):
         if part in wanted and part == 0:
+            if only_frame is not None:
+                seen = _near(seen, timeline.times_s, only_frame)
             parts.append(_plan_inside(seen, timeline.times_s, options, is_weak=is_weak))
         elif part in wanted:
             parts.append(_plan_extension(seen, timeline, options, reach_s=reach_s, step=part))
@@ -103,6 +106,17 @@ def _wanted_parts(seen: Observations, only_frame: int | None) -> tuple[int, ...]
     if only_frame is None:
         return -1, 0, 1
     return (int(only_frame > seen.frames[-1]) - int(only_frame < seen.frames[0]),)
+
+
+def _near(seen: Observations, times_s: Float64Array, frame: int) -> Observations:
+    """The sightings around a frame, with at least one on each side if there is."""
+    around_s = times_s[seen.frames] - times_s[frame]
+    low = min(np.searchsorted(around_s, -_NEAR_S), np.searchsorted(around_s, 0.0, "right") - 1)
+    high = max(np.searchsorted(around_s, _NEAR_S, "right"), np.searchsorted(around_s, 0.0) + 1)
+    rows = slice(max(int(low), 0), int(high))
+    return Observations(
+        seen.frames[rows], seen.boxes_xyxy_px[rows], seen.landmarks_px[rows], seen.scores[rows]
+    )
 
 
 def _joined(parts: list[TrackPlan], is_weak: bool) -> TrackPlan:
