@@ -1,0 +1,50 @@
+"""`bench`: latency and throughput of the networks on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from engines.bench import BenchPlan, bench_model, describe_machine, markdown_table
+from engines.errors import ConfigError
+from engines.manifest import WEIGHTS_FOLDER, load_manifest
+from streamer.cli.output import print_json
+
+__all__ = ["run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print a Markdown table or JSON, and write both if asked to.
+
+    Raises:
+        ConfigError: a number that cannot be measured with, or a folder that cannot be written.
+    """
+    base = BenchPlan()
+    plan = BenchPlan(
+        providers=tuple(args.provider or base.providers),
+        batches=tuple(args.batch or base.batches),
+        threads=tuple(args.threads or base.threads),
+        seconds=args.seconds,
+    )
+    if min((*plan.batches, *plan.threads)) < 1 or not plan.seconds > 0:
+        raise ConfigError("bench: --batch, --threads and --seconds must be above 0")
+    machine = describe_machine()
+    figures = [
+        figure
+        for name in ("detector", "encoder", "generator")
+        for figure in bench_model(load_manifest(WEIGHTS_FOLDER / f"{name}.json"), plan)
+    ]
+    table = markdown_table(figures, machine)
+    report = {"command": "bench", "machine": machine, "figures": [f.as_json() for f in figures]}
+    if args.out is not None:
+        try:
+            args.out.mkdir(parents=True, exist_ok=True)
+            (args.out / "bench.md").write_text(table, encoding="utf-8")
+            (args.out / "bench.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+        except OSError as exc:
+            raise ConfigError(f"bench: {args.out} cannot be written: {exc.strerror}") from exc
+    if args.json:
+        print_json(report)
+    else:
+        print(table, end="")
+    return 0
