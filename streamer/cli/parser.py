@@ -130,6 +130,48 @@ def _add_recover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_common(parser)
 
 
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(commands, "export", "verify and convert the networks (needs onnx)")
+    actions = parser.add_subparsers(required=True, metavar="ACTION", dest="action")
+    verify = actions.add_parser(
+        "verify",
+        help="compare every way to run the networks",
+        description="Run each network in every way there is and compare with ONNX Runtime on the "
+        "CPU; exit code 4 if something is out of tolerance.",
+    )
+    verify.add_argument("--run", action="append", metavar="NAME", help="only this way; repeatable")
+    convert = actions.add_parser(
+        "convert",
+        help="write a network that computes in float16 or INT8",
+        description="Write NAME-PRECISION.onnx and its manifest.",
+    )
+    convert.add_argument("precision", choices=("fp16", "int8"))
+    convert.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to")
+    for action in (verify, convert):
+        action.add_argument(
+            "--model", action="append", choices=("detector", "encoder", "generator"),
+            help="only this network; repeatable",
+        )  # fmt: skip
+        action.add_argument("--json", action="store_true", help="one JSON line instead of text")
+
+
+def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add_command(commands, "bench", "measure the networks on this machine")
+    parser.add_argument(
+        "--provider", action="append", choices=("cpu", "cuda", "tensorrt"),
+        help="only this one; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--batch", type=int, action="append", metavar="N", help="default: 1 4 16")
+    parser.add_argument("--threads", type=int, action="append", metavar="N", help="default: 1 2")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, metavar="S", help="per figure (default: 2)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="also write bench.md, bench.json"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON line instead of a table")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser; every command sets `handler`."""
     parser = argparse.ArgumentParser(
@@ -155,4 +197,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--seconds", type=float, default=6.0, metavar="S", help="sample length")
     _add_common(demo)
+    _add_export(commands)
+    _add_bench(commands)
     return parser

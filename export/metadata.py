@@ -1,0 +1,90 @@
+"""What an exported ONNX file says about itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import onnx
+
+__all__ = ["read_metadata", "training_commit", "write_metadata"]
+
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_PREFIX: Final = "veilstream."
+
+
+def training_commit() -> str:
+    """Commit of the code that is running; "unknown" outside a checkout.
+
+    A trailing "+" says that files differed from the commit.
+    """
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    commit = _ask(git, "rev-parse", "HEAD")
+    if not commit:
+        return "unknown"
+    changed = _ask(git, "status", "--porcelain", "--untracked-files=no", "--", "training")
+    return commit + ("+" if changed else "")
+
+
+def _ask(git: str, *args: str) -> str:
+    command = [git, "-C", str(_ROOT), *args]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def write_metadata(
+    path: Path, *, name: str, version: str, licence: str, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Write name, version, licence, inputs, outputs and training commit into an ONNX file.
+
+    Changes the file, so do it before its hash goes into a manifest.
+
+    Args:
+        path: the file.
+        name: name of the model.
+        version: version of the weights.
+        licence: SPDX name of the weights' licence.
+        facts: further entries; values become JSON.
+    """
+    model = onnx.load(str(path))
+    entries = {
+        "name": name,
+        "version": version,
+        "licence": licence,
+        "training_commit": training_commit(),
+        "inputs": json.dumps(_shapes(model.graph.input)),
+        "outputs": json.dumps(_shapes(model.graph.output)),
+        **{key: json.dumps(value) for key, value in (facts or {}).items()},
+    }
+    kept = [p for p in model.metadata_props if not p.key.startswith(_PREFIX)]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    for key, value in entries.items():
+        model.metadata_props.add(key=_PREFIX + key, value=value)
+    onnx.save(model, str(path))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Entries that `write_metadata` wrote, without their prefix."""
+    model = onnx.load(str(path), load_external_data=False)
+    return {
+        p.key.removeprefix(_PREFIX): p.value
+        for p in model.metadata_props
+        if p.key.startswith(_PREFIX)
+    }
+
+
+def _shapes(tensors: Any) -> dict[str, list[int | str]]:  # noqa: ANN401 - onnx protos are untyped
+    return {
+        tensor.name: [
+            dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?"
+            for dim in tensor.type.tensor_type.shape.dim
+        ]
+        for tensor in tensors
+    }

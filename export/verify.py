@@ -1,0 +1,185 @@
+"""`export verify`: every way to run a shipped model, compared on recorded inputs."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import onnxruntime as ort
+
+from engines.arrays import AnyArray, UInt8Array
+from engines.errors import EngineError
+from engines.loader import load_engine
+from engines.manifest import ModelManifest
+from export.inputs import recorded_inputs
+from export.parity import Difference, compare, tolerance_for
+from export.variants import VARIANTS, Variant, write_variant
+
+__all__ = ["RUNS", "ParityRow", "verify_model"]
+
+# What ships is held to its tolerance; variants that nobody gets unless he asks are only shown.
+_SHIPPED: Final = ("unoptimised", "pytorch", "cuda", "tensorrt")
+RUNS: Final = (*_SHIPPED, *VARIANTS)
+_HALF_CPUS: Final = ("aarch64", "arm64")  # where ONNX Runtime has float16 kernels
+_Outputs = list[dict[str, AnyArray]]
+
+
+@dataclass(frozen=True, slots=True)
+class ParityRow:
+    """One way to run one model.
+
+    Attributes:
+        model: name and version.
+        run: "unoptimised", "pytorch", "cuda", "tensorrt", "fp16" or "int8".
+        difference: from ONNX Runtime on the CPU; None if it was not run.
+        beyond: what is out of tolerance.
+        counts: whether that makes the command fail.
+        note: why it was not run.
+    """
+
+    model: str
+    run: str
+    difference: Difference | None
+    beyond: tuple[str, ...]
+    counts: bool
+    note: str
+
+    @property
+    def is_good(self) -> bool:
+        """False if this row makes the command fail."""
+        return not (self.beyond and self.counts)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the JSON report."""
+        return {**asdict(self), "ok": self.is_good}
+
+
+class _NotRunError(Exception):
+    """This way cannot be gone here; the text says why."""
+
+
+def verify_model(
+    manifest: ModelManifest,
+    pictures: Sequence[UInt8Array],
+    *,
+    runs: Sequence[str] | None = None,
+) -> list[ParityRow]:
+    """Run a model in every way there is and compare with ONNX Runtime on the CPU.
+
+    Args:
+        manifest: the model.
+        pictures: (H, W, 3) uint8 RGB, the recorded pictures.
+        runs: some of `RUNS`; None: all, where INT8 and float16 do not count.
+
+    Raises:
+        EngineLoadError: the model itself cannot be loaded.
+    """
+    engine = load_engine(manifest, provider="cpu", threads=1)
+    feeds = recorded_inputs(manifest, engine.inputs, pictures)
+    wanted = [engine.infer(feed) for feed in feeds]
+    engine.close()
+    rows = []
+    for run in runs or RUNS:
+        try:
+            difference = compare(wanted, _outputs(run, manifest, feeds))
+        except (_NotRunError, ValueError) as exc:
+            is_broken = isinstance(exc, ValueError)
+            wrong: tuple[str, ...] = (str(exc),) if is_broken else ()
+            rows.append(_row(manifest, run, None, wrong, runs, "" if is_broken else str(exc)))
+            continue
+        beyond = tuple(difference.beyond(tolerance_for(run if run in VARIANTS else "fp32")))
+        rows.append(_row(manifest, run, difference, beyond, runs, ""))
+    return rows
+
+
+def _row(
+    manifest: ModelManifest,
+    run: str,
+    difference: Difference | None,
+    beyond: tuple[str, ...],
+    runs: Sequence[str] | None,
+    note: str,
+) -> ParityRow:
+    counts = runs is not None or run in _SHIPPED
+    return ParityRow(f"{manifest.name} {manifest.version}", run, difference, beyond, counts, note)
+
+
+def _outputs(
+    run: str, manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]
+) -> _Outputs:
+    ways: dict[str, Callable[[ModelManifest, Sequence[Mapping[str, AnyArray]]], _Outputs]] = {
+        "unoptimised": _unoptimised,
+        "pytorch": _pytorch,
+        "cuda": lambda m, f: _provider("cuda", m, f),
+        "tensorrt": lambda m, f: _provider("tensorrt", m, f),
+        "fp16": lambda m, f: _variant("fp16", m, f),
+        "int8": lambda m, f: _variant("int8", m, f),
+    }
+    return ways[run](manifest, feeds)
+
+
+def _session(model: Path, level: Any, feeds: Sequence[Mapping[str, AnyArray]]) -> _Outputs:  # noqa: ANN401 - onnxruntime ships no types
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = level
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return [dict(zip(names, session.run(names, dict(f)), strict=True)) for f in feeds]
+
+
+def _unoptimised(manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]) -> _Outputs:
+    return _session(manifest.path, ort.GraphOptimizationLevel.ORT_DISABLE_ALL, feeds)
+
+
+def _variant(
+    variant: Variant, manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]
+) -> _Outputs:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{variant}.onnx"
+        try:
+            write_variant(manifest.path, path, variant, feeds)
+            outputs = _session(path, ort.GraphOptimizationLevel.ORT_ENABLE_ALL, feeds)
+        except Exception as exc:  # the converters raise errors of all kinds for odd graphs
+            raise _NotRunError(f"cannot be made: {_line(exc)}") from exc
+    if variant == "fp16" and platform.machine() not in _HALF_CPUS:
+        # Measured: the results are those of float32 to the last bit but one.
+        raise _NotRunError("converts and loads, but ONNX Runtime computes float16 in float32 here")
+    return outputs
+
+
+def _provider(
+    provider: Any,  # noqa: ANN401 - one of the loader's literals
+    manifest: ModelManifest,
+    feeds: Sequence[Mapping[str, AnyArray]],
+) -> _Outputs:
+    try:
+        engine = load_engine(manifest, provider=provider)
+    except EngineError as exc:
+        raise _NotRunError(getattr(exc, "reason", str(exc))) from exc
+    try:
+        return [engine.infer(feed) for feed in feeds]
+    finally:
+        engine.close()
+
+
+def _pytorch(manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]) -> _Outputs:
+    # The networks' PyTorch code is not part of an installation; a checkout has it.
+    try:
+        rebuild = importlib.import_module("training.rebuild")
+    except ImportError as exc:
+        raise _NotRunError(f"needs PyTorch and a checkout: {_line(exc)}") from exc
+    try:
+        network = rebuild.rebuild(manifest)
+    except Exception as exc:  # any mismatch of graph and network code
+        raise _NotRunError(f"cannot be rebuilt: {_line(exc)}") from exc
+    return [network(feed) for feed in feeds]
+
+
+def _line(exc: BaseException) -> str:
+    return (str(exc).splitlines() or [type(exc).__name__])[0]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("onnx", reason="needs the train extra")
+
+from torch import nn  # noqa: E402 - after the skip
+
+from engines.manifest import ModelManifest, load_manifest  # noqa: E402 - after the skip
+from engines.ort_engine import OrtEngine  # noqa: E402 - after the skip
+from training.detector_net import DetectorNet, export_onnx  # noqa: E402 - after the skip
+from training.encoder_export import export_encoder  # noqa: E402 - after the skip
+from training.encoder_model import Encoder  # noqa: E402 - after the skip
+from training.rebuild import rebuild  # noqa: E402 - after the skip
+
+pytestmark = pytest.mark.slow
+
+
+def _shake(module: nn.Module) -> None:
+    """Statistics and weights of batch norms as training leaves them: no identities."""
+    generator = torch.Generator().manual_seed(0)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            for tensor in (layer.weight.data, layer.running_var):
+                assert tensor is not None
+                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
+            for tensor in (layer.bias.data, layer.running_mean):
+                assert tensor is not None
+                tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.1)
+
+
+def _agree(manifest: ModelManifest, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.3
+    engine = OrtEngine(manifest.path.read_bytes(), manifest.path, model_name="m", threads=1)
+    wanted, got = engine.infer({"input": x}), rebuild(manifest)({"input": x})
+    assert list(wanted) == list(got)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(got[name], value, atol=2e-3)
+
+
+def test_an_encoder_comes_back(tmp_path: Path) -> None:
+    encoder = Encoder().eval()
+    _shake(encoder)
+    written = export_encoder(encoder, tmp_path, version="1", inner_px=64)
+    _agree(load_manifest(written), (2, 3, 112, 112))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_detector_comes_back(tmp_path: Path) -> None:
+    net = DetectorNet().eval()
+    _shake(net)
+    path = tmp_path / "detector.onnx"
+    export_onnx(net, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    _agree(ModelManifest("detector", "1", path, digest, 127.5, 128.0), (1, 3, 64, 96))
+
+
+def test_an_unknown_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no network code"):
+        rebuild(ModelManifest("other", "1", tmp_path / "x.onnx", "", 0, 1))

@@ -1,0 +1,144 @@
+"""PyTorch networks from the weights of shipped ONNX files, to compare the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from engines.arrays import AnyArray
+from engines.manifest import ModelManifest
+from training.detector_net import OUTPUT_NAMES, DetectorNet, ExportWrapper
+from training.encoder_model import DeployedEncoder, Encoder
+from training.generator_export import load_net
+
+__all__ = ["load_folded", "rebuild"]
+
+Network = Callable[[Mapping[str, AnyArray]], dict[str, AnyArray]]
+_Pair = tuple[Tensor, Tensor | None]
+
+
+def rebuild(manifest: ModelManifest) -> Network:
+    """The network of a manifest in PyTorch, on one thread's worth of arrays.
+
+    Raises:
+        ValueError: the file's layers are not those of the network's code.
+    """
+    module, inputs, outputs = _module(manifest)
+    module.eval().requires_grad_(False)
+
+    def run(feed: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        with torch.no_grad():
+            values = module(*(torch.from_numpy(feed[name]) for name in inputs))
+        found = values if isinstance(values, tuple) else (values,)
+        return {name: v.numpy() for name, v in zip(outputs, found, strict=True)}
+
+    return run
+
+
+def _module(manifest: ModelManifest) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:
+    if manifest.name == "generator":
+        return load_net(manifest.path), ("crop", "identity"), ("face", "alpha")
+    if manifest.name == "encoder":
+        encoder = Encoder().eval()
+        side = int(manifest.extra["inner_px"])
+        load_folded(encoder, manifest.path, torch.zeros(1, 3, side, side), prefix="encoder.")
+        return DeployedEncoder(encoder, inner_px=side), ("input",), ("embedding",)
+    if manifest.name == "detector":
+        net = DetectorNet().eval()
+        load_folded(net, manifest.path, torch.zeros(1, 3, 64, 64), prefix="net.")
+        return ExportWrapper(net), ("input",), OUTPUT_NAMES
+    raise ValueError(f"no network code for {manifest.name}")
+
+
+def load_folded(module: nn.Module, path: Path, example: Tensor, *, prefix: str) -> None:
+    """Fill a module from an ONNX file whose batch norms were folded into convolutions.
+
+    Convolutions are matched by their order in a run; the batch norm behind each becomes a shift.
+    Other parameters are matched by name, and batch norms of their own become the identity.
+
+    Raises:
+        ValueError: number or shapes of the layers differ.
+    """
+    model = onnx.load(str(path))
+    values = _initialisers(model)
+    stored = [_weights(node, values) for node in model.graph.node if node.op_type == "Conv"]
+    convs, norms = _order(module, example)
+    if len(convs) != len(stored):
+        raise ValueError(f"{path.name} has {len(stored)} convolutions, the code {len(convs)}")
+    with torch.no_grad():
+        _fill_named(module, values, prefix)
+        for norm in norms.values():
+            _make_identity(norm)
+        for conv, (weight, bias) in zip(convs, stored, strict=True):
+            if conv.weight.shape != weight.shape:
+                raise ValueError(f"{tuple(weight.shape)} where {tuple(conv.weight.shape)} belongs")
+            conv.weight.copy_(weight)
+            target = conv.bias if conv.bias is not None else norms[conv].bias
+            target.copy_(torch.zeros(len(target)) if bias is None else bias)
+
+
+def _initialisers(model: Any) -> dict[str, Tensor]:  # noqa: ANN401 - onnx protos are untyped
+    """Weights by name, also behind the Cast that widens float16 storage."""
+    values = {
+        t.name: torch.from_numpy(np.array(numpy_helper.to_array(t), np.float32))
+        for t in model.graph.initializer
+    }
+    for node in model.graph.node:
+        if node.op_type in ("Cast", "Identity") and node.input[0] in values:
+            values[node.output[0]] = values[node.input[0]]
+    return values
+
+
+def _weights(node: Any, values: Mapping[str, Tensor]) -> _Pair:  # noqa: ANN401 - onnx protos are untyped
+    bias = values[node.input[2]] if len(node.input) > 2 else None
+    return values[node.input[1]], bias
+
+
+def _order(
+    module: nn.Module, example: Tensor
+) -> tuple[list[nn.Conv2d], dict[nn.Module | None, nn.BatchNorm2d]]:
+    """Convolutions as a run calls them, and the batch norm that each one feeds."""
+    convs: list[nn.Conv2d] = []
+    norms: dict[nn.Module | None, nn.BatchNorm2d] = {}
+
+    def see(layer: nn.Module, *_: object) -> None:
+        if isinstance(layer, nn.Conv2d):
+            convs.append(layer)
+        elif isinstance(layer, nn.BatchNorm2d):
+            norms[convs[-1] if convs else None] = layer
+
+    watched = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    hooks = [layer.register_forward_hook(see) for layer in watched]
+    with torch.no_grad():
+        module(example)
+    for hook in hooks:
+        hook.remove()
+    return convs, norms
+
+
+def _make_identity(norm: nn.Module) -> None:
+    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        return
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("a batch norm without statistics")
+    norm.running_mean.zero_()
+    norm.running_var.fill_(1 - norm.eps)
+    norm.weight.fill_(1)
+    norm.bias.zero_()
+
+
+def _fill_named(module: nn.Module, values: Mapping[str, Tensor], prefix: str) -> None:
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d):
+            _make_identity(layer)
+    for name, parameter in module.named_parameters():
+        value = values.get(prefix + name)
+        if value is not None and value.shape == parameter.shape:
+            parameter.copy_(value)
