@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engines.detector import DetectorSettings, FaceDetector
 from engines.embedder import FaceEmbedder
-from engines.errors import ConfigError
+from engines.errors import ConfigError, EngineLoadError
 from engines.generator import FaceGenerator
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest, sha256_of
@@ -71,16 +71,45 @@ def manifests(config: AppConfig) -> tuple[ModelManifest, ModelManifest, ModelMan
     )
     generator = load_manifest(config.identity.generator or WEIGHTS_FOLDER / "generator.json")
     own = config.identity.encoder
-    if own is None:
-        return detector, load_manifest(WEIGHTS_FOLDER / "encoder.json"), generator
-    encoder = _dropped_in("encoder", own, 127.5, 127.5)
-    if generator.extra.get("encoder_sha256") != encoder.sha256:
+    encoder = (
+        load_manifest(WEIGHTS_FOLDER / "encoder.json")
+        if own is None
+        else _dropped_in("encoder", own, 127.5, 127.5)
+    )
+    trained_with = generator.extra.get("encoder_sha256")
+    # A generator of the user's own that names no encoder was made from ours.
+    is_swapped = own is not None or (config.identity.generator is not None and trained_with)
+    if is_swapped and trained_with != encoder.sha256:
         raise ConfigError(
-            f"identity.encoder: the generator was not trained with {own.name}; a swapped encoder "
-            "needs a generator of its own (identity.generator), trained with python -m "
+            f"identity.encoder: the generator was not trained with {encoder.path.name}; a swapped "
+            "encoder needs a generator of its own (identity.generator), trained with python -m "
             "training.generator"
         )
     return detector, encoder, generator
+
+
+def _open_embedder(engine: Engine, manifest: ModelManifest, generator: Engine) -> FaceEmbedder:
+    """E_id, after its shapes were compared with what crops and the generator need."""
+    try:
+        embedder = FaceEmbedder(engine, mean=manifest.mean, std=manifest.std)
+    except ValueError as exc:
+        raise EngineLoadError(manifest.path, str(exc)) from exc
+    given = engine.outputs[0].shape[-1]
+    wanted = next(s.shape[-1] for s in generator.inputs if s.name == "identity")
+    if len(engine.outputs) != 1 or (None not in (given, wanted) and given != wanted):
+        raise EngineLoadError(
+            manifest.path,
+            f"its outputs are {[spec.shape for spec in engine.outputs]}; the generator needs one "
+            f"embedding of {wanted} values",
+        )
+    return embedder
+
+
+def _open_generator(engine: Engine, manifest: ModelManifest) -> FaceGenerator:
+    try:
+        return FaceGenerator(engine)
+    except ValueError as exc:
+        raise EngineLoadError(manifest.path, str(exc)) from exc
 
 
 def load_models(config: AppConfig, *, threads: int) -> Models:
@@ -109,10 +138,11 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
         settings = replace(settings, score_threshold=config.detector.start_score)
     if config.detector.continue_score is not None:
         settings = replace(settings, keep_threshold=config.detector.continue_score)
+    faces = _open_generator(engines[2], generator)
     return Models(
         FaceDetector(engines[0], settings=settings),
-        FaceEmbedder(engines[1], mean=encoder.mean, std=encoder.std),
-        FaceGenerator(engines[2]),
+        _open_embedder(engines[1], encoder, engines[2]),
+        faces,
         load_identity_space(generator.extra),
         tuple(
             (manifest.name, bytes.fromhex(sha256_of(manifest.path)))
