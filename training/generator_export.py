@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from engines.manifest import sha256_of
+from export.metadata import write_metadata
 from training.generator_net import CROP_SIZE_PX, IDENTITY_DIM, FaceNet
 
 __all__ = ["export_generator", "load_net", "main", "read_weights"]
@@ -80,6 +81,7 @@ def export_generator(net: FaceNet, path: Path, *, version: str, facts: dict[str,
     draft.unlink()
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+    write_metadata(path, name="generator", version=version, licence="Apache-2.0")
     basis = path.with_name("identity_basis.npy")
     np.save(basis, net.basis.numpy())
     manifest = {
