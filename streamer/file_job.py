@@ -151,6 +151,7 @@ class _FileJob:
             self._request.keylog, self._config, self._password, self.models, self._info,
             shift=self.sink.pts_shift, overwrite=self._request.overwrite,
         )  # fmt: skip
+        self.sink.listen(log.coded)
         try:
             yield log
         except BaseException:

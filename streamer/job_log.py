@@ -15,8 +15,8 @@ from engines.arrays import Float32Array
 from streamer.analysis import Analysis
 from streamer.config import AppConfig
 from streamer.identity import IdentityKeys
+from streamer.job_header import make_header
 from streamer.key_log import (
-    CUSTOM_LEVEL,
     End,
     Face,
     KeyLogHeader,
@@ -30,18 +30,12 @@ from streamer.key_log import (
 from streamer.keys import KdfParams, KeyScope, MasterKey, derive_master_key
 from streamer.media_info import MediaInfo
 from streamer.models import Models
-from streamer.rotator import Rotator, angle_for_level, make_rotator
+from streamer.rotator import Rotator, make_rotator
+from streamer.video_digest import SegmentDigester
 
-__all__ = ["JobLog", "open_job_log", "rotation_angle_deg"]
+__all__ = ["JobLog", "open_job_log"]
 
-_TOOL = "veilstream 0.1.0"
 _THROWAWAY_PASSWORD_BYTES = 32
-
-
-def rotation_angle_deg(config: AppConfig) -> float:
-    """The angle that a configuration asks for, by itself or by level."""
-    identity = config.identity
-    return angle_for_level(identity.level) if identity.angle_deg is None else identity.angle_deg
 
 
 class JobLog:
@@ -84,6 +78,8 @@ class JobLog:
         self._first_pts: int | None = None
         self._last_pts: int | None = None
         self._dim = models.space.dim
+        self._digester = SegmentDigester(header.codec)
+        self._is_ended = False
         if writer is not None:
             writer.append(Note("source", source_name))
             if header.scope is not KeyScope.TRACK:
@@ -187,8 +183,19 @@ class JobLog:
             rotation_version=header.rotation_version,
         )
 
+    def coded(self, pts: int, packet: bytes, is_keyframe: bool) -> None:
+        """Take a coded picture of the output; digests of its segments prove later what it was."""
+        if self._writer is not None and not self._is_ended:
+            done = self._digester.add(pts, packet, is_keyframe=is_keyframe)
+            if done is not None:
+                self._writer.append(done)
+
     def close(self, *, frames: int, was_interrupted: bool) -> None:
         """Write the final marker and forget the keys."""
+        self._is_ended = True
+        last = self._digester.finish()
+        if self._writer is not None and last is not None:
+            self._writer.append(last)
         if self._writer is not None and self._first_pts is not None and self._last_pts is not None:
             self._writer.close(
                 End(
@@ -202,6 +209,7 @@ class JobLog:
 
     def abort(self, *, keep: bool) -> None:
         """End without a final marker; the file goes too unless frames are out."""
+        self._is_ended = True
         if self._writer is not None:
             self._writer.abort()
             if not keep:
@@ -245,7 +253,7 @@ def open_job_log(
     Raises:
         KeyLogError: it cannot be created.
     """
-    header = _header(config, models, info, created_s=clock(), random_bytes=random_bytes)
+    header = make_header(config, models, info, created_s=clock(), random_bytes=random_bytes)
     kdf = header.kdf or KdfParams.generate(random_bytes)
     if password is None:
         # Irreversible: nobody learns this password, so nobody can derive the keys again.
@@ -260,39 +268,3 @@ def open_job_log(
         flush_interval_s=config.keylog.flush_interval_s,
     )
     return JobLog(writer, master, header, models, shift=shift, source_name=info.name)
-
-
-def _header(
-    config: AppConfig,
-    models: Models,
-    info: MediaInfo,
-    *,
-    created_s: float,
-    random_bytes: Callable[[int], bytes],
-) -> KeyLogHeader:
-    scope = KeyScope(config.identity.scope)
-    camera_id = config.identity.camera_id
-    kdf = (
-        KdfParams.for_camera(camera_id)
-        if scope is KeyScope.CAMERA
-        else KdfParams.generate(random_bytes)
-    )
-    return KeyLogHeader(
-        recording_id=random_bytes(16),
-        created_unix_us=int(created_s * 1e6),
-        width=info.size_hw[1],
-        height=info.size_hw[0],
-        time_base=info.time_base,
-        angle_deg=rotation_angle_deg(config),
-        level=CUSTOM_LEVEL if config.identity.angle_deg is not None else config.identity.level,
-        scope=scope,
-        camera_id=camera_id if scope is KeyScope.CAMERA else "",
-        rotation=config.identity.rotation,
-        is_sealed=config.keylog.seal,
-        is_assisted=config.keylog.assisted,
-        kdf=kdf,
-        tool=_TOOL,
-        codec=config.video.codec,
-        pixel_format="yuv420p",
-        models=tuple(sorted(models.hashes)),
-    )

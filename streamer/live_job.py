@@ -239,6 +239,7 @@ def anonymize_live(
                 request.keylog, config, password, models, source.info,
                 shift=sink.pts_shift, overwrite=request.overwrite,
             )  # fmt: skip
+            sink.listen(log.coded)
             job = _LiveJob(source, sink, log, models, config, notices, progress=progress, now=now)
             try:
                 job.run()

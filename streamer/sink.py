@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Self
 
 import av
 import av.container
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from engines.arrays import UInt8Array
 from engines.errors import SinkError
@@ -83,6 +85,7 @@ class Sink:
         self._info = info
         self._last_pts: int | None = None
         self._ended = False
+        self._listener: Callable[[int, bytes, bool], None] | None = None
         output = output_format(path)
         self._shift = start_shift(info, output)
         if self._shift:
@@ -148,6 +151,20 @@ class Sink:
         """What is added to every pts of a frame, in units of the source's time base."""
         return self._shift
 
+    def listen(self, listener: Callable[[int, bytes, bool], None]) -> None:
+        """Tell somebody about every coded picture before it is written, in coding order.
+
+        Args:
+            listener: takes pts (with the shift), the coded bytes, and whether it is a key frame.
+        """
+        self._listener = listener
+
+    def _heard(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        for packet in packets:
+            if self._listener is not None and packet.pts is not None:
+                self._listener(packet.pts, bytes(packet), packet.is_keyframe)
+            yield packet
+
     def write(self, frame: AnonymizedFrame) -> None:
         """Encode and write one frame.
 
@@ -173,7 +190,8 @@ class Sink:
             if self._last_pts is not None and pts <= self._last_pts:
                 raise ValueError(f"pts {pts} after {self._last_pts}")
             self._last_pts = pts
-            self._muxer.add_video(self._encoder.encode(pixels, pts + self._shift, color))
+            packets = self._encoder.encode(pixels, pts + self._shift, color)
+            self._muxer.add_video(self._heard(packets))
             self.frames_written += 1
 
     def copy(self, packet: CopiedPacket) -> None:
@@ -216,7 +234,7 @@ class Sink:
         duration = None
         if end_pts is not None and self._last_pts is not None and end_pts > self._last_pts:
             duration = end_pts - self._last_pts
-        self._muxer.add_video(self._encoder.flush())
+        self._muxer.add_video(self._heard(self._encoder.flush()))
         self._muxer.finish(duration)
         self._container.close()
 

@@ -128,6 +128,8 @@ class VideoEncoder:
         frame.pts = pts
         frame.time_base = self._time_base
         _set_color(frame, color)
+        # The wrapper's decoder marks every frame as a key frame, which the encoder would obey.
+        frame.pict_type = PictureType.NONE
         if self._next_key is None or pts >= self._next_key:
             frame.pict_type = PictureType.I
             self._next_key = pts + self._key_interval

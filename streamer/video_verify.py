@@ -104,8 +104,8 @@ def compare_segments(
         video_time_base: seconds per pts unit of the file.
     """
     places: dict[tuple[bytes, int], list[int]] = defaultdict(list)
-    for number, digest in enumerate(listed):
-        places[(digest.digest, digest.frames)].append(number)
+    for place, digest in enumerate(listed):
+        places[(digest.digest, digest.frames)].append(place)
     matches = _match(places, found)
     shifts = [
         segment.first_pts * video_time_base - listed[number].first_pts * log_time_base
@@ -126,8 +126,8 @@ def compare_segments(
     used = {number for number in matches if number is not None}
     items += [
         _finding("missing", digest, log_time_base)
-        for number, digest in enumerate(listed)
-        if number not in used
+        for place, digest in enumerate(listed)
+        if place not in used
     ]
     return VideoReport(tuple(_joined(items)), len(used), len(listed), float(shift))
 

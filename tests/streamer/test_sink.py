@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
 from streamer.sink import SinkOptions, open_sink
 from streamer.source import open_source
+from streamer.source_packets import digest_video
+from streamer.video_digest import SegmentDigester
+from streamer.video_verify import compare_segments
 from tests.media import Content, Recipe, anonymized, make_video, pass_through, read_all
 
 CONTAINERS = (".mp4", ".mov", ".mkv", ".ts")
@@ -182,6 +186,34 @@ def test_a_start_before_zero_moves_everything(tmp_path: Path) -> None:
     after = read_all(tmp_path / "b.mp4")
     assert after.times_s == [Fraction(number, 25) for number in range(12)]
     assert any("moved" in notice for notice in sink.notices)
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_listener_hears_what_is_in_the_file(
+    tmp_path: Path, suffix: str, codec: Literal["h264", "hevc"]
+) -> None:
+    source = make_video(tmp_path / "a.mp4", Recipe(pts=tuple(range(40)), time_base=Fraction(1, 25)))
+    digester, listed = SegmentDigester(codec), []
+
+    def hear(pts: int, packet: bytes, is_keyframe: bool) -> None:
+        listed.append(digester.add(pts, packet, is_keyframe=is_keyframe))
+
+    target = tmp_path / f"b{suffix}"
+    with open_source(source) as opened:
+        options = SinkOptions(codec=codec, keyframe_interval_s=0.4)
+        with open_sink(target, opened.info, options=options) as sink:
+            sink.listen(hear)
+            for frame in opened.frames():
+                sink.write(anonymized(frame))
+    segments = [segment for segment in (*listed, digester.finish()) if segment is not None]
+    # Key frames come when they are due, and no others: each costs as much as three more frames.
+    assert [segment.frames for segment in segments] == [10, 10, 10, 10]
+    found, time_base = digest_video(target)
+    report = compare_segments(
+        segments, found, log_time_base=opened.info.time_base, video_time_base=time_base
+    )
+    assert report.is_intact, report.words()
 
 
 def test_one_frame_is_enough(tmp_path: Path) -> None:

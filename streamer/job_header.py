@@ -1,0 +1,67 @@
+"""The key log header of a job: what its configuration, models and video say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from streamer.config import AppConfig
+from streamer.key_log import CUSTOM_LEVEL, KeyLogHeader
+from streamer.keys import KdfParams, KeyScope
+from streamer.media_info import MediaInfo
+from streamer.models import Models
+from streamer.rotator import angle_for_level
+
+__all__ = ["make_header", "rotation_angle_deg"]
+
+_TOOL = "veilstream 0.1.0"
+
+
+def rotation_angle_deg(config: AppConfig) -> float:
+    """The angle that a configuration asks for, by itself or by level."""
+    identity = config.identity
+    return angle_for_level(identity.level) if identity.angle_deg is None else identity.angle_deg
+
+
+def make_header(
+    config: AppConfig,
+    models: Models,
+    info: MediaInfo,
+    *,
+    created_s: float,
+    random_bytes: Callable[[int], bytes],
+) -> KeyLogHeader:
+    """The header of a new recording.
+
+    Args:
+        config: what the log holds.
+        models: the networks, for their hashes.
+        info: facts about the video.
+        created_s: seconds since 1970 UTC.
+        random_bytes: source of the recording id and the salt.
+    """
+    scope = KeyScope(config.identity.scope)
+    camera_id = config.identity.camera_id
+    kdf = (
+        KdfParams.for_camera(camera_id)
+        if scope is KeyScope.CAMERA
+        else KdfParams.generate(random_bytes)
+    )
+    return KeyLogHeader(
+        recording_id=random_bytes(16),
+        created_unix_us=int(created_s * 1e6),
+        width=info.size_hw[1],
+        height=info.size_hw[0],
+        time_base=info.time_base,
+        angle_deg=rotation_angle_deg(config),
+        level=CUSTOM_LEVEL if config.identity.angle_deg is not None else config.identity.level,
+        scope=scope,
+        camera_id=camera_id if scope is KeyScope.CAMERA else "",
+        rotation=config.identity.rotation,
+        is_sealed=config.keylog.seal,
+        is_assisted=config.keylog.assisted,
+        kdf=kdf,
+        tool=_TOOL,
+        codec=config.video.codec,
+        pixel_format="yuv420p",
+        models=tuple(sorted(models.hashes)),
+    )
