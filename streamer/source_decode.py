@@ -24,6 +24,8 @@ __all__ = ["SourceStats", "VideoDecoder"]
 
 # Undecodable packets at the start after which we stop looking for a first frame.
 _MOST_HOPELESS_PACKETS = 500
+# Frames without a time after which the whole stream counts as having none.
+_MOST_WAITING = 16
 # Fewer packets than this say nothing about how much of a video is damaged.
 _FEWEST_TO_JUDGE = 20
 _DEFAULT_RATE_HZ = Fraction(25)
@@ -83,6 +85,7 @@ class VideoDecoder:
         self.converter: FrameConverter | None = None
         self._clock = FrameClock(self.time_base, 1 / _DEFAULT_RATE_HZ)
         self._untimed = False
+        self._waiting: list[VideoFrame] = []
         stream.codec_context.thread_count = options.decoder_threads or min(os.cpu_count() or 1, 4)
         # Slice threads: frame threads cost 5 to 40 % more CPU here, hold frames back and, when
         # packets are damaged, report the error of another frame.
@@ -98,12 +101,18 @@ class VideoDecoder:
             self._stats.packets += 1
             if packet.has_sidedata("encryption_info"):
                 raise SourceOpenError(f"{self._name}: the video is encrypted, it cannot be decoded")
+        for frame in self._decode(packet):
+            yield from self._started(frame)
+        if not packet.size:
+            yield from self._start()
+
+    def _decode(self, packet: Packet[Stream]) -> list[VideoFrame]:
         try:
-            decoded = self._stream.decode(packet)
+            return self._stream.decode(packet)
         except av.DecoderNotFoundError:
             raise SourceOpenError(f"{self._name}: no decoder for the video") from None
         except av.EOFError:
-            return
+            return []
         except (av.FFmpegError, ValueError):
             self._stats.lost_packets += 1
             if self.first is None and self._stats.lost_packets >= _MOST_HOPELESS_PACKETS:
@@ -111,8 +120,31 @@ class VideoDecoder:
                     f"{self._name}: none of the first {self._stats.packets} packets of the video "
                     "can be decoded"
                 ) from None
+            return []
+
+    def _started(self, decoded: VideoFrame) -> Iterator[Frame]:
+        """Hold frames back until one has a time: cameras leave out the first ones."""
+        if self.converter is not None:
+            yield self._frame(decoded)
             return
-        for frame in decoded:
+        self._waiting.append(decoded)
+        if _time_of(decoded) is not None or len(self._waiting) >= _MOST_WAITING:
+            yield from self._start()
+
+    def _start(self) -> Iterator[Frame]:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        known = _time_of(waiting[-1])
+        self._set_clock(untimed=known is None)
+        if known is not None:
+            step = round(1 / ((self.rate_hz or _DEFAULT_RATE_HZ) * self.time_base))
+            for back, frame in enumerate(reversed(waiting)):
+                frame.pts = known - back * step
+        self.first = waiting[0]
+        self._announce_losses(self.first)
+        self.converter = FrameConverter(self.first, name=self._name, notices=self._notices)
+        for frame in waiting:
             yield self._frame(frame)
 
     def finish(self) -> None:
@@ -140,9 +172,9 @@ class VideoDecoder:
             )
 
     def _frame(self, decoded: VideoFrame) -> Frame:
-        if self.first is None or self.converter is None:
-            self.converter = self._start(decoded)
         stats, converter = self._stats, self.converter
+        if converter is None:
+            raise ValueError("no frame before the start")
         stats.damaged_frames += decoded.is_corrupt
         index = stats.frames
         stats.frames += 1
@@ -152,10 +184,15 @@ class VideoDecoder:
         pixels = converter.convert(decoded)
         return Frame(pixels, converter.color, pts, self.time_base, index)
 
-    def _start(self, first: VideoFrame) -> FrameConverter:
-        self.first = first
-        self._untimed = first.pts is None and first.dts is None
-        if self._untimed:
+    def _announce_losses(self, first: VideoFrame) -> None:
+        if self._stream.metadata.get("alpha_mode") == "1":
+            self._notices.add(f"{self._name}: transparency is not kept")
+        if first.side_data.get("A53_CC") is not None:
+            self._notices.add(f"{self._name}: closed captions inside the video are not kept")
+
+    def _set_clock(self, *, untimed: bool) -> None:
+        self._untimed = untimed
+        if untimed:
             # The header inside such a stream knows better than FFmpeg's guess of 25.
             own = self._stream.codec_context.framerate
             rate = self._options.rate_hz or own or self.rate_hz or _DEFAULT_RATE_HZ
@@ -169,11 +206,6 @@ class VideoDecoder:
             if self._options.rate_hz is not None:
                 self._notices.add(f"{self._name}: carries its own times, so the rate is ignored")
             self._clock = FrameClock(self.time_base, 1 / (self.rate_hz or _DEFAULT_RATE_HZ))
-        if self._stream.metadata.get("alpha_mode") == "1":
-            self._notices.add(f"{self._name}: transparency is not kept")
-        if first.side_data.get("A53_CC") is not None:
-            self._notices.add(f"{self._name}: closed captions inside the video are not kept")
-        return FrameConverter(first, name=self._name, notices=self._notices)
 
 
 def frame_rate(stream: VideoStream) -> Fraction | None:
@@ -182,3 +214,7 @@ def frame_rate(stream: VideoStream) -> Fraction | None:
         if rate and 0 < rate <= 1000:
             return Fraction(rate.numerator, rate.denominator)
     return None
+
+
+def _time_of(frame: VideoFrame) -> int | None:
+    return frame.pts if frame.pts is not None else frame.dts

@@ -153,6 +153,9 @@ def _has_box(path: Path, wanted: bytes) -> bool:
 def _url_options(url: str, options: SourceOptions) -> dict[str, str]:
     scheme = url.partition("://")[0].lower()
     settings = {"protocol_whitelist": _NETWORK}
+    if options.mode == "live":
+        # FFmpeg would watch 20 frames for their rate before it gives the first one away.
+        settings["fpsprobesize"] = "3"
     if scheme in ("rtsp", "rtsps"):
         settings["rtsp_transport"] = options.rtsp_transport
     if scheme in ("rtsps", "https", "rtmps", "tls"):
