@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from engines.errors import AnonymizerError
+from engines.errors import AnonymizerError, EngineLoadError
 from engines.manifest import WEIGHTS_FOLDER, load_manifest, verified_model_bytes
 from engines.ort_engine import available_ort_providers
+from engines.trt_runtime import open_tensorrt
 from streamer.config import load_config
 from streamer.demo_sample import SAMPLE_FPS, SAMPLE_SIZE_HW, sample_frames
 from streamer.file_job import FileRequest, anonymize_file
@@ -86,7 +87,12 @@ def _check_codecs() -> Check:
 
 
 def _check_providers() -> Check:
-    return Check("providers", True, ", ".join(available_ort_providers()))
+    try:
+        runtime = open_tensorrt(WEIGHTS_FOLDER)
+        text = f"TensorRT {runtime.version} on {runtime.device_name}"
+    except EngineLoadError as exc:
+        text = f"no TensorRT: {exc.reason}"
+    return Check("providers", True, f"{', '.join(available_ort_providers())}; {text}")
 
 
 def _check_weights() -> Iterator[Check]:

@@ -143,7 +143,7 @@ def test_a_whole_set_of_own_models_runs(tmp_path: Path, batch: int | str) -> Non
 def test_an_encoder_of_other_shapes_is_one_clear_error(
     tmp_path: Path, options: dict[str, int], says: str
 ) -> None:
-    encoder = arcface(tmp_path / "arc.onnx", **options)  # type: ignore[arg-type]  # sizes only
+    encoder = arcface(tmp_path / "arc.onnx", **options)
     with pytest.raises(EngineLoadError, match=says) as caught:
         load_models(_own(tmp_path, encoder), threads=1)
     assert "\n" not in str(caught.value)
