@@ -11,6 +11,8 @@ from engines.errors import KeyLogTamperedError
 from streamer.cli.output import print_json
 from streamer.cli.password import read_password
 from streamer.key_log import Face, KeyLogReader, Note, OuterReport, SealedPatch, inspect_outer
+from streamer.source_packets import digest_video
+from streamer.video_verify import VideoReport, compare_segments
 
 __all__ = ["run"]
 
@@ -91,6 +93,12 @@ def run(args: argparse.Namespace) -> int:
             inner = _inner(reader)
         inner["damage"] = sorted({*facts["damage"], *inner["damage"]})
         facts |= inner
+    report = None
+    if args.verify is not None:
+        report = _verify(args)
+        facts["video"] = str(args.verify)
+        facts["video_intact"] = report.is_intact
+        facts["proven"] = list(report.words())
     if args.json:
         print_json({"command": "inspect", **facts})
     else:
@@ -99,7 +107,20 @@ def run(args: argparse.Namespace) -> int:
         raise KeyLogTamperedError(
             f"{args.keylog}: {len(facts['damage'])} damaged part(s), see above"
         )
+    if report is not None and not report.is_intact:
+        raise KeyLogTamperedError(f"{args.verify} is not, or not wholly, the video of this log")
     return 0
+
+
+def _verify(args: argparse.Namespace) -> VideoReport:
+    outer = inspect_outer(args.keylog)
+    found, time_base = digest_video(args.verify)
+    return compare_segments(
+        [digest for digest in outer.digests if digest.method == 2],
+        found,
+        log_time_base=outer.header.time_base,
+        video_time_base=time_base,
+    )
 
 
 def _print_text(facts: dict[str, Any]) -> None:

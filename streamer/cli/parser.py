@@ -7,6 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from streamer.cli.parser_keys import add_key_commands
+
 __all__ = ["build_parser"]
 
 _EXIT_CODES = """\
@@ -188,6 +190,9 @@ def build_parser() -> argparse.ArgumentParser:
     inspect.add_argument("keylog", type=Path, metavar="KEYLOG")
     _add_password(inspect)
     inspect.add_argument("--unlock", action="store_true", help="ask for the password")
+    inspect.add_argument(
+        "--verify", type=Path, metavar="VIDEO", help="compare this video with the log's digests"
+    )
     inspect.add_argument("--json", action="store_true", help="one JSON line instead of text")
     doctor = _add_command(commands, "doctor", "check whether this machine can do the main job")
     doctor.add_argument("--json", action="store_true", help="one JSON line instead of text")
@@ -199,4 +204,5 @@ def build_parser() -> argparse.ArgumentParser:
     _add_common(demo)
     _add_export(commands)
     _add_bench(commands)
+    add_key_commands(lambda name, text: _add_command(commands, name, text))
     return parser

@@ -1,0 +1,92 @@
+"""`grant`: let a recipient see some tracks for a time, and no more."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+import time
+from fractions import Fraction
+
+from engines.errors import ConfigError
+from streamer.audit_log import append_audit
+from streamer.cli.output import print_json
+from streamer.cli.unlock import read_unlocking
+from streamer.key_log import KeyLogReader
+from streamer.key_log_grant import grant_body, write_grant
+from streamer.key_log_grant_format import TrackSpan
+from streamer.recipient_keys import parse_public, read_device
+
+__all__ = ["parse_time_s", "run"]
+
+_FIRST_PTS, _LAST_PTS = -(1 << 63) + 1, (1 << 63) - 1
+
+
+def parse_time_s(text: str) -> Fraction:
+    """Seconds, MM:SS or H:MM:SS, each with decimals, to seconds.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    parts = text.split(":")
+    try:
+        if not 1 <= len(parts) <= 3:
+            raise ValueError
+        numbers = [Fraction(part) for part in parts]
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"{text!r} is no time; write seconds, MM:SS or H:MM:SS") from None
+    seconds = Fraction(0)
+    for number in numbers:
+        seconds = seconds * 60 + number
+    return seconds
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the grant; returns the exit code."""
+    recipient = parse_public(args.to_recipient)
+    signer = None if args.device_key is None else read_device(args.device_key)
+    unlocking = read_unlocking(args)
+    with KeyLogReader.open(
+        args.keylog, unlocking.password, identities=unlocking.identities
+    ) as reader:
+        unit = reader.header.time_base
+        first, last = _FIRST_PTS, _LAST_PTS
+        if args.from_s is not None:
+            first = math.ceil(parse_time_s(args.from_s) / unit)
+        if args.to_s is not None:
+            last = math.floor(parse_time_s(args.to_s) / unit)
+        if first > last:
+            raise ConfigError("--from must come before --to")
+        body = grant_body(
+            reader,
+            [TrackSpan(track, first, last) for track in sorted(set(args.track))],
+            granted_by=args.by,
+            reason=args.reason,
+            created_unix_us=int(time.time() * 1e6),
+            with_identity=args.with_identity,
+        )
+        if args.audit_log is not None:
+            # Before the grant exists: one that is not in the audit log must not.
+            details = {
+                "key log": reader.core_hash.hex(),
+                "tracks": ",".join(map(str, sorted(set(args.track)))),
+                "from": args.from_s or "",
+                "to": args.to_s or "",
+                "recipient": args.to_recipient,
+            }
+            append_audit(
+                args.audit_log, who=args.by, action="grant", reason=args.reason,
+                details=details, signer=signer,
+            )  # fmt: skip
+        write_grant(args.out, body, core_hash=reader.core_hash, recipient=recipient)
+    digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
+    summary = {
+        "command": "grant", "out": str(args.out), "sha256": digest,
+        "chunks": len(body.chunks), "copied": len(body.copies),
+    }  # fmt: skip
+    if args.json:
+        print_json(summary)
+    else:
+        print(f"{args.out}: {len(body.chunks)} chunks, {len(body.copies)} copied in part")
+        print(f"sha256 {digest}")
+    return 0

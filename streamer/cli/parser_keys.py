@@ -1,0 +1,80 @@
+"""The commands around keys: keygen, recipients, grant, audit."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+__all__ = ["add_key_commands", "add_unlock_options"]
+
+AddCommand: TypeAlias = Callable[[str, str], argparse.ArgumentParser]
+
+
+def add_unlock_options(parser: argparse.ArgumentParser) -> None:
+    """What opens a log: a password file, or secret keys."""
+    parser.add_argument(
+        "--password-file", type=Path, metavar="F",
+        help="file that holds the password; without it and --identity it is asked for",
+    )  # fmt: skip
+    parser.add_argument(
+        "--identity", type=Path, action="append", default=[], metavar="F",
+        help="secret key file of a recipient; may be repeated, for shares",
+    )  # fmt: skip
+
+
+def add_key_commands(add_command: AddCommand) -> None:
+    """Add all of them.
+
+    Args:
+        add_command: makes a command from its name and help text, with its handler set.
+    """
+    keygen = add_command("keygen", "make a secret key for a recipient or a recording device")
+    keygen.add_argument("--out", type=Path, required=True, metavar="FILE", help="must not exist")
+    keygen.add_argument(
+        "--device", action="store_true", help="a signing key for a device, not a recipient's key"
+    )
+    _add_recipients(add_command("recipients", "list, add or remove who can open a key log"))
+    _add_grant(add_command("grant", "let a recipient see some tracks for a time, and no more"))
+    audit = add_command("audit", "check the audit log of recoveries and grants")
+    audit.add_argument("log", type=Path, metavar="AUDIT")
+    audit.add_argument("--device", metavar="KEY", help="vsver1:... that must have signed it")
+    audit.add_argument("--last-hash", metavar="HEX", help="a known entry that must be there still")
+    audit.add_argument("--json", action="store_true", help="one JSON line instead of text")
+
+
+def _add_recipients(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "add", "remove"))
+    parser.add_argument("keylog", type=Path, metavar="KEYLOG")
+    parser.add_argument(
+        "--to", action="append", default=[], metavar="KEY", help="vspub1:... to add"
+    )
+    parser.add_argument(
+        "--threshold", type=int, metavar="M", help="the added ones open it only M together"
+    )
+    parser.add_argument(
+        "--new-password-file", type=Path, metavar="F", help="also let this password in"
+    )
+    parser.add_argument("--label", metavar="NAME", help="public name to add under, or to remove")
+    add_unlock_options(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON line instead of text")
+
+
+def _add_grant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("keylog", type=Path, metavar="KEYLOG")
+    parser.add_argument("--track", type=int, action="append", required=True, metavar="ID")
+    parser.add_argument("--from", dest="from_s", metavar="TIME", help="seconds or [H:]MM:SS")
+    parser.add_argument("--to", dest="to_s", metavar="TIME", help="seconds or [H:]MM:SS")
+    parser.add_argument("--to-recipient", required=True, metavar="KEY", help="vspub1:...")
+    parser.add_argument("--out", type=Path, required=True, metavar="GRANT", help="must not exist")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who grants")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
+    parser.add_argument(
+        "--with-identity", action="store_true",
+        help="grant the tracks' identities too; they know no time span",
+    )  # fmt: skip
+    parser.add_argument("--audit-log", type=Path, metavar="F", help="note the grant there")
+    parser.add_argument("--device-key", type=Path, metavar="F", help="signs the audit entry")
+    add_unlock_options(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON line instead of text")
