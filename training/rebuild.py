@@ -16,6 +16,7 @@ from engines.arrays import AnyArray
 from engines.manifest import ModelManifest
 from training.detector_net import OUTPUT_NAMES, DetectorNet, ExportWrapper
 from training.encoder_model import DeployedEncoder, Encoder
+from training.encoder_readout import ReadoutEncoder
 from training.generator_export import load_net
 
 __all__ = ["load_folded", "rebuild"]
@@ -46,15 +47,23 @@ def _module(manifest: ModelManifest) -> tuple[nn.Module, tuple[str, ...], tuple[
     if manifest.name == "generator":
         return load_net(manifest.path), ("crop", "identity"), ("face", "alpha")
     if manifest.name == "encoder":
-        encoder = Encoder().eval()
-        side = int(manifest.extra["inner_px"])
-        load_folded(encoder, manifest.path, torch.zeros(1, 3, side, side), prefix="encoder.")
-        return DeployedEncoder(encoder, inner_px=side), ("input",), ("embedding",)
+        return _encoder(manifest), ("input",), ("embedding",)
     if manifest.name == "detector":
         net = DetectorNet().eval()
         load_folded(net, manifest.path, torch.zeros(1, 3, 64, 64), prefix="net.")
         return ExportWrapper(net), ("input",), OUTPUT_NAMES
     raise ValueError(f"no network code for {manifest.name}")
+
+
+def _encoder(manifest: ModelManifest) -> nn.Module:
+    side_px = int(manifest.extra["inner_px"])
+    base = Encoder().eval()
+    base.fix_size(side_px)
+    names = {t.name for t in onnx.load(str(manifest.path)).graph.initializer}
+    has_readout = any(name.startswith("encoder.squeeze.") for name in names)
+    encoder = ReadoutEncoder(base, side=side_px // 16).eval() if has_readout else base
+    load_folded(encoder, manifest.path, torch.zeros(1, 3, side_px, side_px), prefix="encoder.")
+    return DeployedEncoder(encoder, inner_px=side_px)
 
 
 def load_folded(module: nn.Module, path: Path, example: Tensor, *, prefix: str) -> None:

@@ -16,6 +16,7 @@ from engines.ort_engine import OrtEngine  # noqa: E402 - after the skip
 from training.detector_net import DetectorNet, export_onnx  # noqa: E402 - after the skip
 from training.encoder_export import export_encoder  # noqa: E402 - after the skip
 from training.encoder_model import Encoder  # noqa: E402 - after the skip
+from training.encoder_readout import ReadoutEncoder  # noqa: E402 - after the skip
 from training.rebuild import rebuild  # noqa: E402 - after the skip
 
 pytestmark = pytest.mark.slow
@@ -43,8 +44,10 @@ def _agree(manifest: ModelManifest, shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(got[name], value, atol=2e-3)
 
 
-def test_an_encoder_comes_back(tmp_path: Path) -> None:
-    encoder = Encoder().eval()
+@pytest.mark.parametrize("with_readout", [False, True])
+def test_an_encoder_comes_back(tmp_path: Path, *, with_readout: bool) -> None:
+    torch.manual_seed(0)
+    encoder = (ReadoutEncoder(Encoder(), side=4) if with_readout else Encoder()).eval()
     _shake(encoder)
     written = export_encoder(encoder, tmp_path, version="1", inner_px=64)
     _agree(load_manifest(written), (2, 3, 112, 112))
