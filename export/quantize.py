@@ -29,6 +29,9 @@ __all__ = ["quantize_int8", "store_fp16"]
 
 # Below this a tensor is not worth a Cast node.
 _SMALLEST: Final = 256
+# From the restrictions that onnx-tensorrt lists for (De)QuantizeLinear.
+_TENSORRT_ON: Final = ("ActivationSymmetric", "WeightSymmetric", "AddQDQPairToWeight")
+_TENSORRT_OFF: Final = ("QuantizeBias",)
 _FP16_MAX: Final = float(np.finfo(np.float16).max)
 
 
@@ -77,6 +80,7 @@ def quantize_int8(
     batches: Iterable[Mapping[str, NDArray[Any]]],
     *,
     keep_float: Sequence[str] = (),
+    for_tensorrt: bool = False,
 ) -> None:
     """Write an INT8 variant in QDQ form: signed weights by channel, signed activations.
 
@@ -85,7 +89,10 @@ def quantize_int8(
         target: file to write.
         batches: inputs by name, as the model is fed; a few dozen typical pictures are enough.
         keep_float: names of nodes that stay float32, such as the last layer.
+        for_tensorrt: keep to what TensorRT takes: zero points of zero, float32 biases, and weights
+            as float32 with a pair of nodes. The ranges of activations are a little worse for it.
     """
+    options = dict.fromkeys(_TENSORRT_ON, True) | dict.fromkeys(_TENSORRT_OFF, False)
     with TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
@@ -100,6 +107,7 @@ def quantize_int8(
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=list(keep_float),
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "Add"],
+            extra_options=options if for_tensorrt else {},
         )
 
 

@@ -1,0 +1,119 @@
+"""Checkpoints, averaged weights and logged curves that every training shares."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["AveragedModel", "append_csv", "load_checkpoint", "save_checkpoint"]
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
+
+_META = "checkpoint.json"
+_SMALL = 4096
+
+
+class AveragedModel(Generic[ModelT]):
+    """Exponential moving average of a model's weights and buffers.
+
+    Not safe for use from several threads.
+
+    Args:
+        model: The model to follow; a copy is kept in ``self.model``, in evaluation mode.
+        decay: Weight of the past; lower during the first steps, so that the average can start.
+    """
+
+    def __init__(self, model: ModelT, *, decay: float) -> None:
+        self.model: ModelT = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, *, step: int) -> None:
+        """Move the average towards ``model`` after its ``step``-th step (from 0)."""
+        keep = min(self.decay, (1 + step) / (10 + step))
+        ours, theirs = self.model.state_dict(), model.state_dict()
+        for name, mean in ours.items():
+            if mean.is_floating_point():
+                mean.lerp_(theirs[name], 1 - keep)
+            else:
+                mean.copy_(theirs[name])
+
+
+def append_csv(path: Path, row: Mapping[str, object]) -> None:
+    """Add a row to a CSV file; the first row also writes the header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def save_checkpoint(
+    folder: Path, parts: Mapping[str, Any], *, step: int, extra: Mapping[str, object] | None = None
+) -> None:
+    """Write a checkpoint, one file for each part, so that every file stays small.
+
+    Big tensors are stored as bfloat16 (names that start with ``optimizer``: their values span many
+    decades) or float16. The index file is replaced last: a crash leaves the older checkpoint whole.
+
+    Args:
+        folder: Where to write; made when missing.
+        parts: State dictionaries by name.
+        step: Steps done; part of the file names.
+        extra: Further JSON values to keep.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, state in parts.items():
+        dtype = torch.bfloat16 if name.startswith("optimizer") else torch.float16
+        files[name] = f"{name}-{step}.pt"
+        torch.save(_narrow(state, dtype), folder / files[name])
+    meta = {"step": step, "files": files, "extra": dict(extra or {})}
+    draft = folder / f"{_META}.new"
+    draft.write_text(json.dumps(meta, indent=1), encoding="utf-8")
+    os.replace(draft, folder / _META)
+    for old in folder.glob("*-*.pt"):
+        if old.name not in files.values():
+            old.unlink()
+
+
+def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
+    """The newest checkpoint: step, parts (float32) and extra; None if there is none."""
+    if not (folder / _META).exists():
+        return None
+    meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+    parts = {
+        name: _widen(torch.load(folder / file, map_location="cpu", weights_only=True))
+        for name, file in meta["files"].items()
+    }
+    return int(meta["step"]), parts, dict(meta["extra"])
+
+
+def _narrow(value: object, dtype: torch.dtype) -> object:
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.is_floating_point() and value.numel() > _SMALL else value
+    return _walk(value, lambda v: _narrow(v, dtype))
+
+
+def _widen(value: object) -> object:
+    if isinstance(value, Tensor):
+        return value.float() if value.is_floating_point() else value
+    return _walk(value, _widen)
+
+
+def _walk(value: object, change: Callable[[object], object]) -> object:
+    if isinstance(value, dict):
+        return {k: change(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(change(v) for v in value)
+    return value
