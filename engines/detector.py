@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from engines.arrays import AnyArray, Float32Array, UInt8Array
 from engines.boxes import RawFaces, decode_stride, nms
 from engines.errors import EngineLoadError
+from engines.landmarks import LandmarkRefiner
 from engines.manifest import ModelManifest
 from engines.preprocess import (
     Letterbox,
@@ -26,6 +28,7 @@ from engines.preprocess import (
     to_tensor,
 )
 from engines.protocols import Engine
+from engines.pyramid import halved, merge_looks
 from engines.types import Detections
 
 __all__ = ["DetectorSettings", "FaceDetector"]
@@ -46,6 +49,7 @@ class DetectorSettings:
         keep_threshold: lower score at which a track that exists may go on; pass it to `detect`.
         nms_iou: boxes that overlap a stronger one by more than this are duplicates.
         long_side_px: length to which a frame's longer side is scaled (free input sizes only).
+        two_looks: look at half the size too, for near faces (free input sizes only).
         mean: subtracted from pixel values.
         std: divides the difference.
     """
@@ -54,6 +58,7 @@ class DetectorSettings:
     keep_threshold: float = 0.3
     nms_iou: float = 0.4
     long_side_px: int = 640
+    two_looks: bool = False
     mean: float = 127.5
     std: float = 128.0
 
@@ -66,6 +71,7 @@ class DetectorSettings:
             keep_threshold=float(extra.get("keep_threshold", base.keep_threshold)),
             nms_iou=float(extra.get("nms_iou", base.nms_iou)),
             long_side_px=int(extra.get("long_side_px", base.long_side_px)),
+            two_looks=bool(extra.get("two_looks", base.two_looks)),
             mean=manifest.mean,
             std=manifest.std,
         )
@@ -74,18 +80,25 @@ class DetectorSettings:
 class FaceDetector:
     """Finds faces in frames.
 
-    One thread at a time.  The engine belongs to the caller, who closes it.
+    One thread at a time.  The engines belong to the caller, who closes them.
 
     Args:
         engine: a loaded network with SCRFD-style outputs.
         settings: thresholds, input size, normalisation.
+        refiner: finds the landmarks again in the full frame; without it they are the detector's.
 
     Raises:
         EngineLoadError: the network's inputs or outputs are not those of an SCRFD with landmarks.
     """
 
-    def __init__(self, engine: Engine, *, settings: DetectorSettings) -> None:
-        self._engine, self.settings = engine, settings
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        settings: DetectorSettings,
+        refiner: LandmarkRefiner | None = None,
+    ) -> None:
+        self._engine, self.settings, self._refiner = engine, settings, refiner
         self._fixed_hw, self._one_by_one = self._read_input()
         self._names, self._anchors, self._batched = self._probe()
 
@@ -104,7 +117,8 @@ class FaceDetector:
             long_side_px: other input size for this call, such as a larger one now and then.
         """
         boxes = [self._letterbox((f.shape[0], f.shape[1]), long_side_px) for f in frames_rgb]
-        return self._run(frames_rgb, boxes, rgb_to_canvas, threshold)
+        found = self._run(frames_rgb, boxes, rgb_to_canvas, threshold)
+        return self._refined(frames_rgb, found, _luma_of_rgb)
 
     def detect_i420(
         self,
@@ -117,7 +131,22 @@ class FaceDetector:
         boxes = [
             self._letterbox((f.shape[0] * 2 // 3, f.shape[1]), long_side_px) for f in frames_i420
         ]
-        return self._run(frames_i420, boxes, i420_to_canvas, threshold)
+        found = self._run(frames_i420, boxes, i420_to_canvas, threshold)
+        return self._refined(frames_i420, found, _luma_of_i420)
+
+    def _refined(
+        self,
+        frames: Sequence[UInt8Array],
+        found: list[Detections],
+        luma_of: Callable[[UInt8Array], UInt8Array],
+    ) -> list[Detections]:
+        if self._refiner is None:
+            return found
+        refiner = self._refiner
+        return [
+            refiner.refine(luma_of(frame), faces) if len(faces) else faces
+            for frame, faces in zip(frames, found, strict=True)
+        ]
 
     def _letterbox(self, frame_hw: tuple[int, int], long_side_px: int | None) -> Letterbox:
         if self._fixed_hw is not None:
@@ -133,17 +162,31 @@ class FaceDetector:
         threshold: float | None,
     ) -> list[Detections]:
         least = self.settings.score_threshold if threshold is None else threshold
+        canvases = [scale(frame, box) for frame, box in zip(frames, boxes, strict=True)]
+        fine = self._look(canvases, boxes, least)
+        if not self.settings.two_looks or self._fixed_hw is not None:
+            return fine
+        halves = [halved(canvas, box) for canvas, box in zip(canvases, boxes, strict=True)]
+        coarse = self._look([canvas for canvas, _ in halves], [box for _, box in halves], least)
+        return [
+            merge_looks(near, far, box, nms_iou=self.settings.nms_iou)
+            for near, far, box in zip(fine, coarse, boxes, strict=True)
+        ]
+
+    def _look(
+        self, canvases: list[UInt8Array], boxes: list[Letterbox], threshold: float
+    ) -> list[Detections]:
         groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, box in enumerate(boxes):
             alone = (index,) if self._one_by_one else ()
             groups[(*box.canvas_hw, *alone)].append(index)
-        found = [Detections.empty()] * len(frames)
+        found = [Detections.empty()] * len(canvases)
         for members in groups.values():
-            canvases = [scale(frames[index], boxes[index]) for index in members]
-            x = to_tensor(canvases, mean=self.settings.mean, std=self.settings.std)
+            batch = [canvases[index] for index in members]
+            x = to_tensor(batch, mean=self.settings.mean, std=self.settings.std)
             values = self._engine.infer({self._engine.inputs[0].name: x})
             for position, index in enumerate(members):
-                found[index] = self._decode(values, position, boxes[index], least)
+                found[index] = self._decode(values, position, boxes[index], threshold)
         return found
 
     def _decode(
@@ -220,6 +263,14 @@ class FaceDetector:
             if len(groups[width]) != len(_STRIDES):
                 raise self._fail(f"it has {len(groups[width])} outputs of {kind} instead of 3")
         return groups[1], groups[4], groups[10]
+
+
+def _luma_of_rgb(frame_rgb: UInt8Array) -> UInt8Array:
+    return np.asarray(cv2.cvtColor(frame_rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _luma_of_i420(frame_i420: UInt8Array) -> UInt8Array:
+    return frame_i420[: frame_i420.shape[0] * 2 // 3]
 
 
 def _in_frame(

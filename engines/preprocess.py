@@ -9,7 +9,15 @@ import numpy as np
 
 from engines.arrays import Float32Array, UInt8Array, require_array
 
-__all__ = ["Letterbox", "fit_free", "fit_inside", "i420_to_canvas", "rgb_to_canvas", "to_tensor"]
+__all__ = [
+    "Letterbox",
+    "fit_free",
+    "fit_inside",
+    "i420_to_canvas",
+    "padded_to_multiple",
+    "rgb_to_canvas",
+    "to_tensor",
+]
 
 _MULTIPLE = 32
 _PAD_Y = 127  # the padding is mid-grey, zero after normalisation
@@ -108,6 +116,16 @@ def _padded(content: UInt8Array, box: Letterbox) -> UInt8Array:
     if box.content_hw == box.canvas_hw:
         return content
     canvas = np.full((*box.canvas_hw, 3), _PAD_Y, np.uint8)
+    canvas[: content.shape[0], : content.shape[1]] = content
+    return canvas
+
+
+def padded_to_multiple(content: UInt8Array) -> UInt8Array:
+    """Pad ``(H, W, 3) uint8`` right and below with grey to sides that are multiples of 32."""
+    height, width = (-(-side // _MULTIPLE) * _MULTIPLE for side in content.shape[:2])
+    if (height, width) == content.shape[:2]:
+        return content
+    canvas = np.full((height, width, 3), _PAD_Y, np.uint8)
     canvas[: content.shape[0], : content.shape[1]] = content
     return canvas
 

@@ -1,4 +1,4 @@
-"""The three networks of a run, loaded and matched with each other."""
+"""The networks of a run, loaded and matched with each other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from engines.detector import DetectorSettings, FaceDetector
 from engines.embedder import FaceEmbedder
 from engines.errors import ConfigError, EngineLoadError
 from engines.generator import FaceGenerator
+from engines.landmarks import LandmarkRefiner
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest, sha256_of
 from engines.protocols import Engine
@@ -124,6 +125,7 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
         EngineLoadError: a model or provider that cannot be used.
     """
     detector, encoder, generator = manifests(config)
+    landmarks = load_manifest(WEIGHTS_FOLDER / "landmarks.json")
     engines = tuple(
         load_engine(
             manifest,
@@ -131,7 +133,7 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
             threads=threads,
             cache_folder=config.engine.cache_folder,
         )
-        for manifest in (detector, encoder, generator)
+        for manifest in (detector, encoder, generator, landmarks)
     )
     settings = DetectorSettings.from_manifest(detector)
     if config.detector.start_score is not None:
@@ -140,7 +142,7 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
         settings = replace(settings, keep_threshold=config.detector.continue_score)
     faces = _open_generator(engines[2], generator)
     return Models(
-        FaceDetector(engines[0], settings=settings),
+        FaceDetector(engines[0], settings=settings, refiner=LandmarkRefiner(engines[3])),
         _open_embedder(engines[1], encoder, engines[2]),
         faces,
         load_identity_space(generator.extra),

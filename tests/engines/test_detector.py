@@ -170,6 +170,14 @@ def test_input_that_is_no_multiple_of_32_is_refused() -> None:
         FaceDetector(engine, settings=DetectorSettings())
 
 
+def test_half_the_size_is_looked_at_for_near_faces() -> None:
+    engine = OrtEngine(white_cell_model(), Path("white.onnx"), model_name="white 1", threads=1)
+    settings = DetectorSettings(long_side_px=128, two_looks=True)
+    frame = frame_with_spot(row=32, column=64, size_hw=(128, 256))
+    (found,) = FaceDetector(engine, settings=settings).detect([frame])
+    assert len(found) == 1  # the coarser look sees it too, but small faces are not its business
+
+
 def test_settings_follow_the_manifest() -> None:
     manifest = ModelManifest(
         "detector", "1", Path("x.onnx"), "", 127.5, 128.0, extra={"score_threshold": 0.61}
