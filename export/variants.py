@@ -30,11 +30,11 @@ def write_variant(
     Args:
         source: the shipped ONNX file.
         target: file to write.
-        variant: "fp16" or "int8" (QDQ form, which TensorRT 10 and 11 take from the graph).
+        variant: "fp16" or "int8" (QDQ form, kept to what TensorRT takes from a graph).
         batches: inputs for the calibration of INT8.
     """
     if variant == "int8":
-        quantize_int8(source, target, batches)
+        quantize_int8(source, target, batches, for_tensorrt=True)
         return
     with TemporaryDirectory() as folder:
         # Folds the casts of weights stored as float16, which the converter would trip over.
