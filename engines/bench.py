@@ -24,6 +24,10 @@ __all__ = ["BenchPlan", "EngineFigure", "bench_model", "describe_machine", "mark
 _FREE_HW: Final = (384, 640)
 _FEWEST_RUNS: Final = 5
 _WARM_UP_RUNS: Final = 2
+_COLUMNS: Final = (
+    "network", "provider", "batch", "threads", "p50 ms", "p95 ms", "p99 ms", "items/s", "CPU ms",
+    "runs",
+)  # fmt: skip
 _PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "numpy")
 
 
@@ -59,6 +63,8 @@ class EngineFigure:
         p95_ms: 95 % of calls took no longer.
         p99_ms: 99 % of calls took no longer; close to the maximum below a hundred runs.
         items_per_s: items of all calls by the time of all calls.
+        cpu_ms: mean CPU time of a call, over all threads; other work on the machine disturbs it
+            least, but it leaves out what a GPU does.
         not_run: why nothing was measured.
     """
 
@@ -72,6 +78,7 @@ class EngineFigure:
     p95_ms: float | None = None
     p99_ms: float | None = None
     items_per_s: float | None = None
+    cpu_ms: float | None = None
     not_run: str = ""
 
     def as_json(self) -> dict[str, Any]:
@@ -85,6 +92,7 @@ def bench_model(
     *,
     cache_folder: Path | None = None,
     now: Callable[[], float] = time.perf_counter,
+    cpu_now: Callable[[], float] = time.process_time,
 ) -> list[EngineFigure]:
     """Measure one network in every way of the plan.
 
@@ -93,6 +101,7 @@ def bench_model(
         plan: what to measure.
         cache_folder: where TensorRT keeps built engines.
         now: clock in seconds.
+        cpu_now: CPU time of this process in seconds.
     """
     model = f"{manifest.name} {manifest.version}"
     figures: list[EngineFigure] = []
@@ -114,7 +123,7 @@ def bench_model(
                     for batch in plan.batches
                 ]
                 continue
-            figures += _bench_engine(engine, model, provider, threads, plan, now)
+            figures += _bench_engine(engine, model, provider, threads, plan, now, cpu_now)
             engine.close()
     return figures
 
@@ -126,6 +135,7 @@ def _bench_engine(
     threads: int,
     plan: BenchPlan,
     now: Callable[[], float],
+    cpu_now: Callable[[], float],
 ) -> list[EngineFigure]:
     figures = []
     device = engine.describe().device
@@ -136,13 +146,18 @@ def _bench_engine(
             figures.append(EngineFigure(*head, not_run=f"the network's batch size is {fixed}"))
             continue
         try:
-            times_s = _time_calls(engine, _feed(engine, batch), plan.seconds, now)
+            feed = _feed(engine, batch)
+            for _ in range(_WARM_UP_RUNS):
+                engine.infer(feed)
+            cpu_start = cpu_now()
+            times_s = _time_calls(engine, feed, plan.seconds, now)
+            cpu_ms = (cpu_now() - cpu_start) / len(times_s) * 1e3
         except EngineError as exc:
             figures.append(EngineFigure(*head, not_run=str(exc)))
             continue
         p50, p95, p99 = (float(q) * 1e3 for q in np.percentile(times_s, (50, 95, 99)))
         rate = batch * len(times_s) / sum(times_s)
-        figures.append(EngineFigure(*head, len(times_s), p50, p95, p99, rate))
+        figures.append(EngineFigure(*head, len(times_s), p50, p95, p99, rate, cpu_ms))
     return figures
 
 
@@ -159,8 +174,6 @@ def _feed(engine: Engine, batch: int) -> dict[str, AnyArray]:
 def _time_calls(
     engine: Engine, feed: dict[str, AnyArray], seconds: float, now: Callable[[], float]
 ) -> list[float]:
-    for _ in range(_WARM_UP_RUNS):
-        engine.infer(feed)
     times_s: list[float] = []
     while len(times_s) < _FEWEST_RUNS or sum(times_s) < seconds:
         start = now()
@@ -207,14 +220,14 @@ def markdown_table(figures: Sequence[EngineFigure], machine: dict[str, Any]) -> 
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, load {load}{busy}; "
         f"Python {machine['python']}, {packages}.",
         "",
-        "| network | provider | batch | threads | p50 ms | p95 ms | p99 ms | items/s | runs |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| {' | '.join(_COLUMNS)} |",
+        "| --- " * len(_COLUMNS) + "|",
     ]
     for f in figures:
         head = f"| {f.model} | {f.provider} | {f.batch} | {f.threads} |"
         if f.p50_ms is None or f.p95_ms is None or f.p99_ms is None or f.items_per_s is None:
-            lines.append(f"{head} not run: {f.not_run} | | | | |")
+            lines.append(f"{head} not run: {f.not_run} | | | | | |")
         else:
             times = f"{f.p50_ms:.2f} | {f.p95_ms:.2f} | {f.p99_ms:.2f}"
-            lines.append(f"{head} {times} | {f.items_per_s:.1f} | {f.runs} |")
+            lines.append(f"{head} {times} | {f.items_per_s:.1f} | {f.cpu_ms or 0:.2f} | {f.runs} |")
     return "\n".join(lines) + "\n"

@@ -25,11 +25,15 @@ def test_figures_come_from_the_clock(tmp_path: Path) -> None:
     ticks = itertools.count()
     plan = BenchPlan(providers=("cpu",), batches=(1, 4), threads=(1,), seconds=8)
     one, four = bench_model(
-        _manifest(tmp_path, ("N", 3, 32, 32)), plan, now=lambda: next(ticks) / 2
+        _manifest(tmp_path, ("N", 3, 32, 32)),
+        plan,
+        now=lambda: next(ticks) / 2,
+        cpu_now=iter([0, 4, 10, 16]).__next__,
     )
     assert (one.runs, one.p50_ms, one.p99_ms) == (16, 500, 500)
     assert one.items_per_s == pytest.approx(2)
     assert four.items_per_s == pytest.approx(8)
+    assert (one.cpu_ms, four.cpu_ms) == (250, 375)
 
 
 def test_what_was_not_run_says_why(tmp_path: Path) -> None:
