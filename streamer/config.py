@@ -82,6 +82,10 @@ class KeyLogConfig(ConfigModel):
     seal: bool = Field(default=True, description="keep the original face regions, encrypted")
     assisted: bool = Field(default=True, description="keep the identity embedding, encrypted")
     irreversible: bool = Field(default=False, description="no log; the keys are thrown away")
+    recipients: tuple[str, ...] = Field(
+        default=(), max_length=32, description="public keys (vspub1:...) that open the log"
+    )
+    device_key: Path | None = Field(default=None, description="file of a key that signs the log")
     flush_interval_s: float = Field(default=1.0, gt=0, le=60)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.arrays import Float32Array
+from engines.errors import ConfigError
 from streamer.analysis import Analysis
 from streamer.config import AppConfig
 from streamer.identity import IdentityKeys
@@ -22,6 +23,7 @@ from streamer.key_log import (
     KeyLogHeader,
     KeyLogWriter,
     Note,
+    Recipient,
     Record,
     ScopeKey,
     SealedPatch,
@@ -30,6 +32,7 @@ from streamer.key_log import (
 from streamer.keys import KdfParams, KeyScope, MasterKey, derive_master_key
 from streamer.media_info import MediaInfo
 from streamer.models import Models
+from streamer.recipient_keys import parse_public, read_device
 from streamer.rotator import Rotator, make_rotator
 from streamer.video_digest import SegmentDigester
 
@@ -242,7 +245,8 @@ def open_job_log(
     Args:
         keylog: where it goes.
         config: what it holds.
-        password: None exactly when the configuration is irreversible.
+        password: opens the log; None when the configuration is irreversible, or when only the
+            recipients' secret keys are to open it.
         models: the networks, for their hashes and the identity space.
         info: facts about the video.
         shift: what the sink adds to each pts.
@@ -251,19 +255,32 @@ def open_job_log(
         random_bytes: source of the recording id, salts and throw-away passwords.
 
     Raises:
+        ConfigError: a recipient or the device key cannot be used.
         KeyLogError: it cannot be created.
     """
     header = make_header(config, models, info, created_s=clock(), random_bytes=random_bytes)
     kdf = header.kdf or KdfParams.generate(random_bytes)
+    recipients = [
+        Recipient(f"recipient {number}", parse_public(text))
+        for number, text in enumerate(config.keylog.recipients, start=1)
+    ]
     if password is None:
-        # Irreversible: nobody learns this password, so nobody can derive the keys again.
+        # Nobody learns this password: the keys are in the log for its recipients, or nowhere.
         master = derive_master_key(random_bytes(_THROWAWAY_PASSWORD_BYTES), kdf)
+        header = replace(header, kdf=None)
+    else:
+        master = derive_master_key(password, kdf)
+    if config.keylog.irreversible or (password is None and not recipients):
         return JobLog(None, master, header, models, shift=shift, source_name=info.name)
-    master = derive_master_key(password, kdf)
+    if password is None and header.scope is KeyScope.CAMERA:
+        raise ConfigError("camera scope needs a password, from which its lasting key comes")
+    device_key = config.keylog.device_key
     writer = KeyLogWriter.create(
         keylog,
         header=header,
         password=password,
+        recipients=recipients,
+        signer=None if device_key is None else read_device(device_key),
         overwrite=overwrite,
         flush_interval_s=config.keylog.flush_interval_s,
     )

@@ -24,6 +24,7 @@ from engines.errors import ConfigError
 from streamer.key_log_crypto import X25519Identity
 
 __all__ = [
+    "device_public_text",
     "generate_device",
     "generate_identity",
     "parse_device_public",
@@ -91,6 +92,11 @@ def read_device(path: Path) -> Ed25519PrivateKey:
 def public_text(public: bytes) -> str:
     """The line that names a recipient."""
     return _text(_PUBLIC, public)
+
+
+def device_public_text(public: bytes) -> str:
+    """The line that names a device."""
+    return _text(_VERIFY, public)
 
 
 def parse_public(text: str) -> bytes:

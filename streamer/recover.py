@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from streamer.forced_recovery import ForcedPlan, plan_by_force
 from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
 from streamer.key_log import FrameRecords, KeyLogHeader, KeyLogReader
+from streamer.key_log_crypto import X25519Identity
 from streamer.media_info import Notices
 from streamer.models import Models, load_models
 from streamer.progress import ProgressSink, Tick
@@ -120,8 +121,9 @@ def _mode(asked: RecoveryMode | None, header: KeyLogHeader) -> RecoveryMode:
 def recover_file(
     request: RecoverRequest,
     config: AppConfig,
-    password: bytes,
+    password: bytes | None,
     *,
+    identities: Sequence[X25519Identity] = (),
     stop: StopRequest,
     progress: ProgressSink,
     now: Callable[[], float] = time.monotonic,
@@ -131,7 +133,8 @@ def recover_file(
     Args:
         request: what and where.
         config: what runs the networks.
-        password: opens the log.
+        password: opens the log, None when only secret keys are to.
+        identities: secret keys that open the log.
         stop: set by a signal, ends the run early and in good order.
         progress: is told about each frame.
         now: monotonic clock in seconds.
@@ -145,9 +148,9 @@ def recover_file(
     job = _Job(request, config, models, Notices(), stop, progress)
     try:
         try:
-            reader = KeyLogReader.open(request.keylog, password)
+            reader = KeyLogReader.open(request.keylog, password, identities=identities)
         except WrongPasswordError:
-            if not request.force:
+            if not request.force or password is None:
                 raise
             return _recover_by_force(job, password, start_s, now)
         with reader:

@@ -19,6 +19,7 @@ from streamer.job_options import live_options
 from streamer.live_job import LiveRequest, anonymize_live
 from streamer.passwords import password_warning
 from streamer.progress import open_progress
+from streamer.recipient_keys import parse_public
 from streamer.redact import display_name, is_url
 
 __all__ = ["DAMAGED_EXIT_CODE", "INTERRUPTED_EXIT_CODE", "default_keylog", "run"]
@@ -44,7 +45,12 @@ def _config(args: argparse.Namespace) -> AppConfig:
                 "angle_deg": args.angle_deg,
                 "rotation": args.rotation,
             },
-            "keylog": {"seal": args.seal, "irreversible": args.irreversible or None},
+            "keylog": {
+                "seal": args.seal,
+                "irreversible": args.irreversible or None,
+                "recipients": args.recipient,
+                "device_key": args.device_key,
+            },
         },
     )
     if args.level is not None and config.identity.angle_deg is not None and args.angle_deg is None:
@@ -90,8 +96,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _password(args: argparse.Namespace, config: AppConfig) -> bytes | None:
-    """The password, None when the job is irreversible."""
+    """The password; None when the job is irreversible, or only recipients are to open its log."""
     if config.keylog.irreversible:
+        return None
+    for text in config.keylog.recipients:
+        parse_public(text)  # before a long run, not after it
+    if config.keylog.recipients and args.password_file is None:
         return None
     password = read_password(args.password_file, confirm=True)
     if warning := password_warning(password):

@@ -9,8 +9,9 @@ from typing import Any
 
 from engines.errors import KeyLogTamperedError
 from streamer.cli.output import print_json
-from streamer.cli.password import read_password
+from streamer.cli.unlock import read_unlocking
 from streamer.key_log import Face, KeyLogReader, Note, OuterReport, SealedPatch, inspect_outer
+from streamer.recipient_keys import device_public_text
 from streamer.source_packets import digest_video
 from streamer.video_verify import VideoReport, compare_segments
 
@@ -38,11 +39,20 @@ def _outer(report: OuterReport) -> dict[str, Any]:
             if is_there
         ),
         "opened by": f"{len(report.access.stanzas)} recipient(s)",
+        "signed": _signature(report),
         "size_bytes": report.size_bytes,
         "chunks": report.chunks,
         "complete": report.is_complete,
         "damage": list(report.damage),
     }
+
+
+def _signature(report: OuterReport) -> str:
+    signer = report.header.signer
+    if signer is None:
+        return "no"
+    state = {None: "not yet", True: "good", False: "BAD"}[report.is_signature_good]
+    return f"{state}, by device {device_public_text(signer)}"
 
 
 def _inner(reader: KeyLogReader) -> dict[str, Any]:
@@ -87,16 +97,18 @@ def run(args: argparse.Namespace) -> int:
         KeyLogTamperedError: the report was printed, and it names damage.
     """
     facts = _outer(inspect_outer(args.keylog))
-    if args.password_file is not None or args.unlock:
-        password = read_password(args.password_file, confirm=False)
-        with KeyLogReader.open(args.keylog, password) as reader:
+    if args.password_file is not None or args.identity or args.unlock:
+        unlocking = read_unlocking(args)
+        with KeyLogReader.open(
+            args.keylog, unlocking.password, identities=unlocking.identities
+        ) as reader:
             inner = _inner(reader)
         inner["damage"] = sorted({*facts["damage"], *inner["damage"]})
         facts |= inner
     report = None
     if args.verify is not None:
         report = _verify(args)
-        facts["video"] = str(args.verify)
+        facts["video_file"] = str(args.verify)
         facts["video_intact"] = report.is_intact
         facts["proven"] = list(report.words())
     if args.json:

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from streamer.cli.parser_keys import add_key_commands
+from streamer.cli.parser_keys import (
+    add_audit_options,
+    add_key_commands,
+    add_key_log_options,
+    add_unlock_options,
+)
 
 __all__ = ["build_parser"]
 
@@ -96,6 +101,7 @@ def _add_anonymize(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--irreversible", action="store_true", help="write no key log and throw the keys away"
     )
+    add_key_log_options(parser)
     parser.add_argument(
         "--fps", type=float, metavar="X", help="rate of sources without time stamps"
     )
@@ -121,7 +127,8 @@ def _add_recover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--track", type=int, action="append", metavar="ID", help="only this track; may be repeated"
     )
-    _add_password(parser)
+    add_unlock_options(parser)
+    add_audit_options(parser)
     parser.add_argument(
         "--force",
         action="store_true",
@@ -188,7 +195,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_recover(commands)
     inspect = _add_command(commands, "inspect", "show what a key log holds")
     inspect.add_argument("keylog", type=Path, metavar="KEYLOG")
-    _add_password(inspect)
+    add_unlock_options(inspect)
     inspect.add_argument("--unlock", action="store_true", help="ask for the password")
     inspect.add_argument(
         "--verify", type=Path, metavar="VIDEO", help="compare this video with the log's digests"

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-__all__ = ["add_key_commands", "add_unlock_options"]
+__all__ = [
+    "add_audit_options",
+    "add_key_commands",
+    "add_key_log_options",
+    "add_unlock_options",
+]
 
 AddCommand: TypeAlias = Callable[[str, str], argparse.ArgumentParser]
 
@@ -22,6 +27,24 @@ def add_unlock_options(parser: argparse.ArgumentParser) -> None:
         "--identity", type=Path, action="append", default=[], metavar="F",
         help="secret key file of a recipient; may be repeated, for shares",
     )  # fmt: skip
+
+
+def add_audit_options(parser: argparse.ArgumentParser, *, is_required: bool = False) -> None:
+    """Who does it, why, and where that is noted."""
+    parser.add_argument("--by", required=is_required, metavar="NAME", help="who does it")
+    parser.add_argument("--reason", required=is_required, metavar="TEXT", help="why")
+    parser.add_argument("--audit-log", type=Path, metavar="F", help="note it there")
+    parser.add_argument("--device-key", type=Path, metavar="F", help="signs the note")
+
+
+def add_key_log_options(parser: argparse.ArgumentParser) -> None:
+    """Who opens and who signs the log of a new recording."""
+    parser.add_argument(
+        "--recipient", action="append", metavar="KEY",
+        help="vspub1:..., a public key that opens the log; then no password is asked for, and "
+        "this machine cannot open what it has written; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--device-key", type=Path, metavar="F", help="key that signs the log")
 
 
 def add_key_commands(add_command: AddCommand) -> None:
@@ -68,13 +91,10 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="to_s", metavar="TIME", help="seconds or [H:]MM:SS")
     parser.add_argument("--to-recipient", required=True, metavar="KEY", help="vspub1:...")
     parser.add_argument("--out", type=Path, required=True, metavar="GRANT", help="must not exist")
-    parser.add_argument("--by", required=True, metavar="NAME", help="who grants")
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why")
     parser.add_argument(
         "--with-identity", action="store_true",
         help="grant the tracks' identities too; they know no time span",
     )  # fmt: skip
-    parser.add_argument("--audit-log", type=Path, metavar="F", help="note the grant there")
-    parser.add_argument("--device-key", type=Path, metavar="F", help="signs the audit entry")
+    add_audit_options(parser, is_required=True)
     add_unlock_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON line instead of text")

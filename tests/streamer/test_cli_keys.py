@@ -160,3 +160,34 @@ def test_inspect_verifies_a_video(desk: Desk, capsys: pytest.CaptureFixture[str]
     assert "proven" in out
     assert "not wholly" in err
     assert run(capsys, "inspect", log, "--verify", desk.password)[0] == 3
+
+
+@pytest.mark.slow
+def test_a_machine_with_public_keys_only_cannot_open_what_it_wrote(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = make_video(desk.folder / "a.mp4", Recipe(pts=tuple(range(8))))
+    out, log = desk.folder / "b.mp4", desk.folder / "b.mp4.vskl"
+    assert run(capsys, "keygen", "--device", "--out", desk.folder / "device")[0] == 0
+    code, _, _ = run(
+        capsys, "anonymize", video, "--out", out, "--quiet", "--recipient", desk.public["court"],
+        "--device-key", desk.folder / "device",
+    )  # fmt: skip
+    assert code == 0
+    code, text, _ = run(capsys, "inspect", log, "--verify", out, "--json")
+    assert code == 0
+    assert json.loads(text)["signed"].startswith("good, by device vsver1:")
+    assert run(capsys, "inspect", log, "--password-file", desk.password)[0] == 7
+    code, text, _ = run(capsys, "inspect", log, "--identity", desk.folder / "court", "--json")
+    assert code == 0
+    assert json.loads(text)["notes"]["source"]
+    code, _, err = run(
+        capsys, "anonymize", video, "--out", desk.folder / "c.mp4", "--recipient", "vspub1:x"
+    )
+    assert (code, err.count("\n")) == (2, 1)
+    code, _, err = run(
+        capsys, "recover", out, "--keylog", log, "--out", desk.folder / "d.mp4",
+        "--identity", desk.folder / "court", "--audit-log", desk.folder / "audit",
+    )  # fmt: skip
+    assert code == 2
+    assert "--reason" in err
