@@ -85,7 +85,7 @@ class FaceDetector:
     Args:
         engine: a loaded network with SCRFD-style outputs.
         settings: thresholds, input size, normalisation.
-        refiner: finds the landmarks again in the full frame; without it they are the detector's.
+        refiner: finds the landmarks again in the full frame, of faces above ``keep_threshold``.
 
     Raises:
         EngineLoadError: the network's inputs or outputs are not those of an SCRFD with landmarks.
@@ -142,9 +142,9 @@ class FaceDetector:
     ) -> list[Detections]:
         if self._refiner is None:
             return found
-        refiner = self._refiner
+        refiner, least = self._refiner, self.settings.keep_threshold
         return [
-            refiner.refine(luma_of(frame), faces) if len(faces) else faces
+            refiner.refine(luma_of(frame), faces, least_score=least) if len(faces) else faces
             for frame, faces in zip(frames, found, strict=True)
         ]
 

@@ -85,6 +85,14 @@ def test_nothing_found_costs_nothing() -> None:
     assert engine.seen == []
 
 
+def test_doubtful_faces_keep_their_points() -> None:
+    engine = BrightSpots()
+    luma = np.zeros((240, 300), np.uint8)
+    refined = LandmarkRefiner(engine).refine(luma, found([9, 6, 21, 18]), least_score=1.5)
+    assert (refined.landmarks_px == 0).all()
+    assert engine.seen == []
+
+
 def test_other_networks_are_refused() -> None:
     with pytest.raises(EngineLoadError, match="landmark refiner"):
         LandmarkRefiner(BrightSpots(width=136))
