@@ -18,7 +18,7 @@ __all__ = ["Provider", "load_engine"]
 Provider = Literal["auto", "cpu", "cuda", "openvino", "tensorrt"]
 
 _LOG = logging.getLogger(__name__)
-# OpenVINO is left out: it does not pay, see docs/decisions/0010-openvino.md.
+# OpenVINO is left out: it does not pay, see docs/decisions/0011-openvino.md.
 _AUTO_ORDER: Final = ("tensorrt", "cuda", "cpu")
 
 

@@ -17,6 +17,7 @@ __all__ = ["recorded_inputs"]
 _SEED: Final = 20261124
 _FREE_HW: Final = (192, 320)
 _PICTURE_NDIM: Final = 4
+_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def recorded_inputs(
@@ -24,8 +25,8 @@ def recorded_inputs(
 ) -> list[dict[str, AnyArray]]:
     """One feed of batch 1 for each picture.
 
-    Four-axis inputs get the picture, scaled and normalised as the manifest says; two-axis inputs
-    get a unit vector.
+    Four-axis inputs get the picture (its luma, for one channel), scaled and normalised as the
+    manifest says; two-axis inputs get a unit vector.
 
     Args:
         manifest: mean and standard deviation of the model.
@@ -52,6 +53,8 @@ def _picture(manifest: ModelManifest, spec: TensorSpec, picture: UInt8Array) -> 
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - wide) // 2
     cut = picture[top : top + side, left : left + wide]
     scaled = np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    if spec.shape[1] == 1:
+        scaled = (scaled @ _LUMA)[..., None]
     normal = (scaled - np.float32(manifest.mean)) / np.float32(manifest.std)
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from engines.arrays import AnyArray
 from engines.manifest import ModelManifest
+from training.detector_landmarks import LandmarkNet
 from training.detector_net import OUTPUT_NAMES, DetectorNet, ExportWrapper
 from training.encoder_model import DeployedEncoder, Encoder
 from training.encoder_readout import ReadoutEncoder
@@ -52,6 +53,10 @@ def _module(manifest: ModelManifest) -> tuple[nn.Module, tuple[str, ...], tuple[
         net = DetectorNet().eval()
         load_folded(net, manifest.path, torch.zeros(1, 3, 64, 64), prefix="net.")
         return ExportWrapper(net), ("input",), OUTPUT_NAMES
+    if manifest.name == "landmarks":
+        points = LandmarkNet().eval()
+        load_folded(points, manifest.path, torch.zeros(1, 1, 64, 64), prefix="")
+        return points, ("input",), ("points",)
     raise ValueError(f"no network code for {manifest.name}")
 
 

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     machine = describe_machine()
     figures = [
         figure
-        for name in ("detector", "encoder", "generator")
+        for name in ("detector", "landmarks", "encoder", "generator")
         for figure in bench_model(load_manifest(WEIGHTS_FOLDER / f"{name}.json"), plan)
     ]
     table = markdown_table(figures, machine)

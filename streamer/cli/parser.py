@@ -158,7 +158,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     convert.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to")
     for action in (verify, convert):
         action.add_argument(
-            "--model", action="append", choices=("detector", "encoder", "generator"),
+            "--model", action="append", choices=("detector", "landmarks", "encoder", "generator"),
             help="only this network; repeatable",
         )  # fmt: skip
         action.add_argument("--json", action="store_true", help="one JSON line instead of text")

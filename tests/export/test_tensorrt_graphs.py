@@ -28,7 +28,7 @@ RESIZE = {
 }
 
 
-@pytest.mark.parametrize("name", ["detector", "encoder", "generator"])
+@pytest.mark.parametrize("name", ["detector", "landmarks", "encoder", "generator"])
 def test_shipped_graphs_use_listed_operators(name: str) -> None:
     if not (WEIGHTS_FOLDER / f"{name}.json").exists():
         pytest.skip("weights not built")
