@@ -86,6 +86,9 @@ class KeyLogConfig(ConfigModel):
         default=(), max_length=32, description="public keys (vspub1:...) that open the log"
     )
     device_key: Path | None = Field(default=None, description="file of a key that signs the log")
+    retention_days: float | None = Field(
+        default=None, gt=0, le=36500, description="when `erase --expired` may remove the log"
+    )
     flush_interval_s: float = Field(default=1.0, gt=0, le=60)
 
 

@@ -46,9 +46,11 @@ def make_header(
         if scope is KeyScope.CAMERA
         else KdfParams.generate(random_bytes)
     )
+    days = config.keylog.retention_days
     return KeyLogHeader(
         recording_id=random_bytes(16),
         created_unix_us=int(created_s * 1e6),
+        expires_unix_us=0 if days is None else int((created_s + days * 86400) * 1e6),
         width=info.size_hw[1],
         height=info.size_hw[0],
         time_base=info.time_base,

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from engines.errors import KeyLogError
-from streamer.key_log_file import lock_or_refuse
+from streamer.key_log_file import lock_or_refuse, sync_folder
 from streamer.key_log_inspect import inspect_outer
 from streamer.key_log_reader import read_envelope
 
@@ -77,6 +77,7 @@ def erase_key_log(
                 file.flush()
                 os.fsync(file.fileno())
         path.unlink()
+        sync_folder(path.parent)
     except OSError as exc:
         raise KeyLogError(f"cannot erase key log {path}: {exc.strerror}") from None
     return Receipt(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engines.errors import KeyLogError
 
-__all__ = ["AppendFile", "lock_or_refuse"]
+__all__ = ["AppendFile", "lock_or_refuse", "sync_folder"]
 
 
 class AppendFile:
@@ -47,6 +47,7 @@ class AppendFile:
                 # A new file, not the old one emptied: nobody who has that open may read this one.
                 path.unlink(missing_ok=True)
             descriptor = os.open(path, flags, 0o600)
+            sync_folder(path.parent)
         except FileExistsError:
             raise KeyLogError(
                 f"key log {path} exists already; it may be the only way back to a recording, so "
@@ -108,6 +109,15 @@ class AppendFile:
     def _fail(self, error: OSError) -> None:
         self._failure = f"cannot write key log {self.path}: {error.strerror}"
         raise KeyLogError(self._failure) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has a folder's entries: a file is no use if its name is lost."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def lock_or_refuse(descriptor: int, path: Path) -> None:

@@ -18,7 +18,7 @@ from engines.errors import KeyLogError
 from streamer.key_log_access import Access, Stanza
 from streamer.key_log_crypto import FileKeys, X25519Identity
 from streamer.key_log_envelope import build_envelope, unlock
-from streamer.key_log_file import lock_or_refuse
+from streamer.key_log_file import lock_or_refuse, sync_folder
 from streamer.key_log_reader import read_envelope
 
 __all__ = ["add_stanzas", "change_access", "remove_recipients"]
@@ -118,8 +118,4 @@ def _replace(path: Path, header: bytes, old: BinaryIO, chunks_at: int) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -1,4 +1,4 @@
-"""The commands around keys: keygen, recipients, grant, audit."""
+"""The commands around keys: keygen, recipients, grant, erase, audit."""
 
 from __future__ import annotations
 
@@ -60,6 +60,12 @@ def add_key_commands(add_command: AddCommand) -> None:
     )
     _add_recipients(add_command("recipients", "list, add or remove who can open a key log"))
     _add_grant(add_command("grant", "let a recipient see some tracks for a time, and no more"))
+    erase = add_command("erase", "erase key logs for good, so that nobody can open them again")
+    erase.add_argument("keylog", type=Path, nargs="*", metavar="KEYLOG")
+    erase.add_argument(
+        "--expired", type=Path, metavar="FOLDER", help="all logs there whose retention time is over"
+    )
+    erase.add_argument("--receipts", type=Path, metavar="F", help="append receipts to this file")
     audit = add_command("audit", "check the audit log of recoveries and grants")
     audit.add_argument("log", type=Path, metavar="AUDIT")
     audit.add_argument("--device", metavar="KEY", help="vsver1:... that must have signed it")

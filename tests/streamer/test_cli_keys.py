@@ -162,6 +162,23 @@ def test_inspect_verifies_a_video(desk: Desk, capsys: pytest.CaptureFixture[str]
     assert run(capsys, "inspect", log, "--verify", desk.password)[0] == 3
 
 
+def test_logs_are_erased_with_a_receipt(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    logs = desk.folder / "logs"
+    logs.mkdir()
+    for name, expires in (("old", 1), ("kept", 0)):
+        write_log(logs / name, [], header=make_header(expires_unix_us=expires))
+    receipts = desk.folder / "receipts"
+    code, out, _ = run(capsys, "erase", desk.log, "--expired", logs, "--receipts", receipts)
+    assert code == 0
+    assert [json.loads(line)["reason"] for line in out.splitlines()] == ["asked for", "expired"]
+    assert receipts.read_text() == out
+    assert not desk.log.exists()
+    assert [path.name for path in logs.iterdir()] == ["kept"]
+    assert run(capsys, "erase")[0] == 2
+    assert run(capsys, "erase", desk.password)[0] == 6
+    assert run(capsys, "erase", "--expired", desk.password)[0] == 2
+
+
 @pytest.mark.slow
 def test_a_machine_with_public_keys_only_cannot_open_what_it_wrote(
     desk: Desk, capsys: pytest.CaptureFixture[str]
