@@ -24,6 +24,7 @@ from benchmarks.models_detector_views import (
     tilted_views,
 )
 from engines.detector import DetectorSettings, FaceDetector
+from engines.landmarks import LandmarkRefiner
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from engines.preprocess import fit_free, rgb_to_canvas
@@ -46,7 +47,9 @@ def our_finder(
     facts = load_manifest(manifest or WEIGHTS_FOLDER / "detector.json")
     settings = replace(DetectorSettings.from_manifest(facts), long_side_px=long_side_px)
     engine = load_engine(facts, provider="cpu", threads=threads)
-    detector = FaceDetector(engine, settings=settings)
+    points = load_manifest(WEIGHTS_FOLDER / "landmarks.json")
+    refiner = LandmarkRefiner(load_engine(points, provider="cpu", threads=threads))
+    detector = FaceDetector(engine, settings=settings, refiner=refiner)
     return (lambda rgb: detector.detect([rgb], threshold=_FLOOR)[0]), settings
 
 

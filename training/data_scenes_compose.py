@@ -23,6 +23,7 @@ from training.data_scenes_paint import degrade, occlude
 __all__ = ["Composer", "Sample", "paste_crop"]
 
 _SMALLEST_PX = 6.0
+_MOST_FACE_PX = 190.0  # nearer faces fit the coarser of the two looks
 _LEAST_FACE_PX = 11.0  # wanted size; turned and clipped faces come out smaller
 _CANVAS = np.array([[0, 0], [160, 0], [160, 160], [0, 160]], np.float32)
 _SHARES = {"wider": 0.46, "afw": 0.14, "helen": 0.13, "celeba": 0.09, "noface": 0.18}
@@ -54,15 +55,15 @@ class Composer:
         """Return one new sample."""
         size = self._size
         pick = rng.random()
-        if pick < 0.3:
+        if pick < 0.15:
             rgb, faces = self._mosaic(rng, parts=2)
-        elif pick < 0.42:
+        elif pick < 0.2:
             rgb, faces = self._mosaic(rng, parts=3)
         else:
             rgb, faces = self._view(rng, (size, size))
-        if self._crops is not None and rng.random() < 0.75:
+        if self._crops is not None and rng.random() < 0.4:
             faces = self._paste_some(rgb, faces, self._crops, rng)
-        if rng.random() < 0.25:
+        if rng.random() < 0.15:
             faces = self._paste_decoys(rgb, faces, rng)
         faces = clip_faces(faces, size_wh=(size, size), smallest_px=_SMALLEST_PX)
         occlude(rgb, faces, rng, share_ratio=0.22)
@@ -95,7 +96,9 @@ class Composer:
         if len(known):
             box = scene.faces.box_xyxy_px[int(rng.choice(known))]
             extent = float(np.sqrt((box[2:] - box[:2]).prod()))
-            wanted = float(np.exp(rng.uniform(np.log(_LEAST_FACE_PX), np.log(side * 0.95))))
+            wanted = float(
+                np.exp(rng.uniform(np.log(_LEAST_FACE_PX), np.log(min(side * 0.95, _MOST_FACE_PX))))
+            )
             scale = float(np.clip(wanted / extent, 0.45 * side / max(height, width), 2.2))
             centre = (float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2)
         else:
@@ -153,7 +156,11 @@ class Composer:
         self, rgb: NDArray[np.uint8], faces: Faces, crops: CropSet, rng: np.random.Generator
     ) -> Faces:
         pick = rng.random()
-        count, largest = (2, 0.9 * self._size) if pick < 0.4 else (int(rng.integers(3, 7)), 100.0)
+        count, largest = (
+            (2, min(0.9 * self._size, _MOST_FACE_PX))
+            if pick < 0.4
+            else (int(rng.integers(3, 7)), 100.0)
+        )
         if pick > 0.8:
             count, largest = int(rng.integers(6, 16)), 44.0
         for _ in range(count):

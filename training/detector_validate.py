@@ -26,7 +26,8 @@ def validate(model: Path, scenes: list[Scene], *, long_side_px: int = 640) -> di
         error upright, and recall and median error tilted by 35 degrees, at that threshold.
     """
     engine = OrtEngine(model.read_bytes(), model, model_name="training", threads=1)
-    detector = FaceDetector(engine, settings=DetectorSettings(long_side_px=long_side_px))
+    settings = DetectorSettings(long_side_px=long_side_px, two_looks=True)
+    detector = FaceDetector(engine, settings=settings)
     upright, tilted = [], []
     for number, scene in enumerate(scenes):
         found = detector.detect([scene.rgb], threshold=_FLOOR)[0]
