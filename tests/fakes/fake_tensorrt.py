@@ -9,24 +9,16 @@ computed by ONNX Runtime, from and to the addresses that the context was given.
 
 from __future__ import annotations
 
-import ctypes
 import enum
 import json
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime as ort
+
+from tests.fakes.fake_tensorrt_engine import MAGIC, NUMPY, Engine, Mode, Tensor
 
 __all__ = ["make_fake_tensorrt"]
-
-_MAGIC = b"fake engine\n"
-_NUMPY: dict[int, np.dtype[Any]] = {
-    1: np.dtype(np.float32),
-    10: np.dtype(np.float16),
-    7: np.dtype(np.int64),
-}
 
 
 class _Severity(enum.IntEnum):
@@ -49,12 +41,6 @@ class _Logger:
         raise NotImplementedError
 
 
-class _Mode(enum.Enum):
-    NONE = 0
-    INPUT = 1
-    OUTPUT = 2
-
-
 class _HostMemory:
     """trt.IHostMemory: only the buffer protocol, and its size."""
 
@@ -66,16 +52,6 @@ class _HostMemory:
 
     def __bytes__(self) -> bytes:
         return self._data
-
-
-class _Tensor:
-    __slots__ = ("dtype", "name", "shape")
-
-    def __init__(self, info: Any) -> None:
-        kind = info.type.tensor_type
-        self.name = info.name
-        self.shape = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in kind.shape.dim)
-        self.dtype = kind.elem_type
 
 
 class _Network:
@@ -90,8 +66,8 @@ class _Network:
     def num_inputs(self) -> int:
         return len(self.graph.input)
 
-    def get_input(self, index: int) -> _Tensor:
-        return _Tensor(self.graph.input[index])
+    def get_input(self, index: int) -> Tensor:
+        return Tensor(self.graph.input[index])
 
 
 class _Profile:
@@ -164,7 +140,7 @@ class _Builder:
 
     def build_serialized_network(self, network: _Network, config: _Config) -> _HostMemory | None:
         state = self._fake_state
-        free = [i.name for i in network.graph.input if -1 in _Tensor(i).shape]
+        free = [i.name for i in network.graph.input if -1 in Tensor(i).shape]
         shapes = config.profiles[0].shapes if config.profiles else {}
         if set(free) - set(shapes):
             text = "Network has dynamic or shape inputs, but no optimization profile"
@@ -172,7 +148,7 @@ class _Builder:
             return None
         state.built.append((network, config))
         head = json.dumps({"version": state.version, "shapes": shapes}).encode()
-        return _HostMemory(_MAGIC + head + b"\n" + network.model)
+        return _HostMemory(MAGIC + head + b"\n" + network.model)
 
 
 class _ParserError:
@@ -203,81 +179,6 @@ class _Parser:
         return _ParserError()
 
 
-class _Engine:
-    __slots__ = ("_head", "_session", "_tensors")
-
-    def __init__(self, plan: bytes) -> None:
-        head, _, model = plan.removeprefix(_MAGIC).partition(b"\n")
-        self._head = json.loads(head)
-        graph = onnx.load_from_string(model).graph
-        self._tensors = [(_Tensor(i), _Mode.INPUT) for i in graph.input]
-        self._tensors += [(_Tensor(o), _Mode.OUTPUT) for o in graph.output]
-        self._session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-
-    @property
-    def num_io_tensors(self) -> int:
-        return len(self._tensors)
-
-    def _find(self, name: str) -> tuple[_Tensor, _Mode]:
-        return next(item for item in self._tensors if item[0].name == name)
-
-    def get_tensor_name(self, index: int) -> str:
-        return str(self._tensors[index][0].name)
-
-    def get_tensor_mode(self, name: str) -> _Mode:
-        return self._find(name)[1]
-
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return self._find(name)[0].shape
-
-    def get_tensor_dtype(self, name: str) -> int:
-        return int(self._find(name)[0].dtype)
-
-    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[tuple[int, ...]]:
-        assert profile_index == 0
-        return [tuple(shape) for shape in self._head["shapes"][name]]
-
-    def create_execution_context(self) -> _Context:
-        return _Context(self)
-
-
-class _Context:
-    __slots__ = ("_addresses", "_engine", "_shapes")
-
-    def __init__(self, engine: _Engine) -> None:
-        self._engine = engine
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._addresses: dict[str, int] = {}
-
-    def set_input_shape(self, name: str, shape: Any) -> bool:
-        self._shapes[name] = tuple(shape)
-        return True
-
-    def set_tensor_address(self, name: str, memory: int) -> bool:
-        self._addresses[name] = memory
-        return True
-
-    def _inputs(self) -> list[_Tensor]:
-        return [tensor for tensor, mode in self._engine._tensors if mode is _Mode.INPUT]
-
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        feeds = {t.name: np.zeros(self._shapes[t.name], _NUMPY[t.dtype]) for t in self._inputs()}
-        return tuple(self._engine._session.run([name], feeds)[0].shape)
-
-    def execute_async_v3(self, stream_handle: int) -> bool:
-        assert isinstance(stream_handle, int)
-        feeds = {}
-        for tensor in self._inputs():
-            dtype, shape = _NUMPY[tensor.dtype], self._shapes[tensor.name]
-            size_bytes = int(np.prod(shape)) * dtype.itemsize
-            data = ctypes.string_at(self._addresses[tensor.name], size_bytes)
-            feeds[tensor.name] = np.frombuffer(data, dtype).reshape(shape)
-        names = [o.name for o in self._engine._session.get_outputs()]
-        for name, value in zip(names, self._engine._session.run(names, feeds), strict=True):
-            ctypes.memmove(self._addresses[name], value.tobytes(), value.nbytes)
-        return True
-
-
 def make_fake_tensorrt(version: str = "10.13.3.9", *, device: str = "Fake GPU") -> Any:
     """A module of this version; `state` tells what was built and deserialised.
 
@@ -295,9 +196,9 @@ def make_fake_tensorrt(version: str = "10.13.3.9", *, device: str = "Fake GPU") 
         def __init__(self, logger: _Logger) -> None:
             assert state.devices, "a runtime without a device crashes the process"
 
-        def deserialize_cuda_engine(self, serialized_engine: bytes) -> _Engine | None:
+        def deserialize_cuda_engine(self, serialized_engine: bytes) -> Engine | None:
             state.deserialized += 1
-            return _Engine(serialized_engine) if serialized_engine.startswith(_MAGIC) else None
+            return Engine(serialized_engine) if serialized_engine.startswith(MAGIC) else None
 
     is_old = version.startswith("10.")
     flags = ["TF32", "REFIT", "DISABLE_TIMING_CACHE", "STRIP_PLAN"]
@@ -309,11 +210,11 @@ def make_fake_tensorrt(version: str = "10.13.3.9", *, device: str = "Fake GPU") 
         Builder=type("Builder", (_Builder,), {"_fake_state": state}),
         OnnxParser=_Parser,
         Runtime=Runtime,
-        TensorIOMode=_Mode,
+        TensorIOMode=Mode,
         BuilderFlag=enum.Enum("BuilderFlag", flags),
         NetworkDefinitionCreationFlag=enum.IntEnum(
             "NetworkDefinitionCreationFlag", creation, start=0 if is_old else 1
         ),
-        nptype=lambda dtype: _NUMPY[dtype],
+        nptype=lambda dtype: NUMPY[dtype],
         state=state,
     )
