@@ -39,7 +39,7 @@ from streamer.key_log_header import KeyLogHeader
 from streamer.key_log_reader import KeyLogReader, open_log_file, read_envelope
 from streamer.key_log_records import Record, TrackStart, record_span
 from streamer.key_log_wire import ByteReader
-from streamer.keys import derive_key
+from streamer.keys import KeyScope, derive_key
 
 __all__ = ["GrantReader", "grant_body", "write_grant"]
 
@@ -137,6 +137,7 @@ class GrantReader:
         header: of the log.
         body: what the grant says.
         chunks: the chunks that it opens, wholly or in part.
+        is_complete: the log has its end marker.
     """
 
     def __init__(self, file: BinaryIO, body: GrantBody, core_hash: bytes) -> None:
@@ -156,6 +157,8 @@ class GrantReader:
             has_signer=envelope.header.signer is not None,
             thorough=False,
         )
+        self.is_complete: bool = not scan.is_cut
+        self._damage: dict[int, str] = {}
         granted = self._keys.keys() | self._copies.keys()
         self.chunks: tuple[ChunkRef, ...] = tuple(
             ref for ref in scan.chunks if ref.prefix.index in granted
@@ -196,35 +199,60 @@ class GrantReader:
             KeyLogTamperedError: the chunk or the copy is not what was written.
             KeyLogError: the chunk is not granted.
         """
+        try:
+            return self._read(ref)
+        except (KeyLogFormatError, KeyLogTamperedError) as exc:
+            self._damage[ref.offset] = f"chunk {ref.prefix.index}: {exc}"
+            raise KeyLogTamperedError(self._damage[ref.offset]) from None
+
+    def _read(self, ref: ChunkRef) -> tuple[Record, ...]:
         prefix = ref.prefix
         granted, copy = self._keys.get(prefix.index), self._copies.get(prefix.index)
-        try:
-            if granted is not None and granted.kind is prefix.kind:
-                body = read_body(self._file, ref)
-                data = open_chunk(granted.key, self._core_hash, prefix, body)
-                return decode_records(data, prefix.kind, prefix.track_id)
-            if copy is not None and copy.track_id == prefix.track_id:
-                return decode_records(copy.records, prefix.kind, prefix.track_id)
-        except KeyLogFormatError as exc:
-            raise KeyLogTamperedError(f"chunk {prefix.index}: {exc}") from None
+        if granted is not None and granted.kind is prefix.kind:
+            body = read_body(self._file, ref)
+            data = open_chunk(granted.key, self._core_hash, prefix, body)
+            return decode_records(data, prefix.kind, prefix.track_id)
+        if copy is not None and copy.track_id == prefix.track_id:
+            return decode_records(copy.records, prefix.kind, prefix.track_id)
         raise KeyLogError(f"chunk {prefix.index} is not granted")
 
-    def tracks(self) -> dict[int, tuple[TrackStart, ...]]:
+    @property
+    def track_ids(self) -> frozenset[int]:
+        """The granted tracks."""
+        return frozenset(span.track_id for span in self.body.spans)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """Granted chunks that turned out to be changed; reading finds more."""
+        return tuple(self._damage[offset] for offset in sorted(self._damage))
+
+    def tracks(self, *, salvage: bool = False) -> dict[int, tuple[TrackStart, ...]]:
         """Granted identities by track; empty if the grant holds none.
 
         Raises:
-            KeyLogTamperedError: one of these chunks was changed.
+            KeyLogTamperedError: one of these chunks was changed, unless `salvage`.
         """
         found: dict[int, list[TrackStart]] = {}
         for ref in self.chunks:
-            if ref.prefix.kind is ChunkKind.TRACK_INFO:
-                for record in self.read_chunk(ref):
-                    if isinstance(record, TrackStart):
-                        found.setdefault(record.track_id, []).append(record)
+            if ref.prefix.kind is not ChunkKind.TRACK_INFO:
+                continue
+            try:
+                records = self.read_chunk(ref)
+            except KeyLogTamperedError:
+                if not salvage:
+                    raise
+                continue
+            for record in records:
+                if isinstance(record, TrackStart):
+                    found.setdefault(record.track_id, []).append(record)
         return {
             track_id: tuple(sorted(starts, key=lambda start: start.revision))
             for track_id, starts in found.items()
         }
+
+    def scope_keys(self, *, salvage: bool = False) -> dict[tuple[KeyScope, str], bytes]:
+        """None: a key of a whole recording or camera is never granted."""
+        return {}
 
     def close(self) -> None:
         """Close the log's file."""

@@ -112,6 +112,12 @@ class KeyLogReader:
         return tuple(item.text for item in sorted(found, key=lambda item: item.offset))
 
     @property
+    def track_ids(self) -> frozenset[int]:
+        """All tracks that began."""
+        infos = [ref for ref in self.chunks if ref.prefix.kind is ChunkKind.TRACK_INFO]
+        return frozenset(ref.prefix.track_id for ref in infos)
+
+    @property
     def core_hash(self) -> bytes:
         """H of the format, the name of this log; 32 bytes."""
         return self._keys.core_hash

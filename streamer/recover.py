@@ -18,10 +18,11 @@ from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
 from streamer.key_log import FrameRecords, KeyLogHeader, KeyLogReader
 from streamer.key_log_crypto import X25519Identity
+from streamer.key_log_grant import GrantReader
 from streamer.media_info import Notices
 from streamer.models import Models, load_models
 from streamer.progress import ProgressSink, Tick
-from streamer.recovery_log import FrameLookup, RecoveryLog
+from streamer.recovery_log import FrameLookup, RecoveryLog, RecoverySource
 from streamer.recovery_readback import read_identities
 from streamer.restorer import RecoveredFrame, Restorer
 from streamer.runner import StageRunner
@@ -51,6 +52,7 @@ class RecoverRequest:
         tracks: ids of the tracks, None for all.
         force: go on with a wrong password.
         overwrite: replace an existing output.
+        grant: open the log through this grant; None: by its recipients.
     """
 
     source: Path
@@ -60,6 +62,7 @@ class RecoverRequest:
     tracks: tuple[int, ...] | None = None
     force: bool = False
     overwrite: bool = False
+    grant: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def recover_file(
     job = _Job(request, config, models, Notices(), stop, progress)
     try:
         try:
-            reader = KeyLogReader.open(request.keylog, password, identities=identities)
+            reader = _open_log(request, password, identities)
         except WrongPasswordError:
             if not request.force or password is None:
                 raise
@@ -159,8 +162,18 @@ def recover_file(
         models.close()
 
 
+def _open_log(
+    request: RecoverRequest, password: bytes | None, identities: Sequence[X25519Identity]
+) -> KeyLogReader | GrantReader:
+    if request.grant is None:
+        return KeyLogReader.open(request.keylog, password, identities=identities)
+    if len(identities) != 1:
+        raise KeyLogError("a grant is opened by the one secret key that it was made for")
+    return GrantReader.open(request.grant, request.keylog, identities[0])
+
+
 def _recover_with_log(
-    job: _Job, reader: KeyLogReader, start_s: float, now: Callable[[], float]
+    job: _Job, reader: RecoverySource, start_s: float, now: Callable[[], float]
 ) -> RecoverReport:
     request = job.request
     mode = _mode(request.mode, reader.header)
@@ -180,13 +193,13 @@ def _recover_with_log(
         job.notices.add(f"key log: {text}")
     if not reader.is_complete:
         job.notices.add("the key log has no end marker: the recording was cut off or is going on")
-    if not touched and log.tracks:
+    if not touched and log.track_ids:
         job.notices.add("no frame of this video is in the key log: is it the right one?")
     return RecoverReport(
         mode=mode,
         frames=written,
         frames_with_faces=touched,
-        tracks=len(log.tracks),
+        tracks=len(log.track_ids),
         was_forced=False,
         is_log_complete=reader.is_complete and not reader.damage,
         was_interrupted=job.stop.is_set(),

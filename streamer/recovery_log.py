@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from fractions import Fraction
+from typing import Protocol
 
 from engines.arrays import Float32Array
 from engines.errors import KeyLogError
 from streamer.frames import Frame
 from streamer.identity import IdentitySpace
-from streamer.key_log import FrameRecords, KeyLogCursor, KeyLogReader, TrackStart
+from streamer.key_log import FrameRecords, KeyLogCursor, KeyLogHeader, TrackStart
+from streamer.key_log_cursor import ChunkSource
 from streamer.keys import KeyScope
 from streamer.rotator import RotationKind, Rotator, make_rotator
 
-__all__ = ["FrameLookup", "RecoveryLog"]
+__all__ = ["FrameLookup", "RecoveryLog", "RecoverySource"]
 
 # Containers round times to their own units; a millisecond is the coarsest (Matroska).
 _TOLERANCE_S = Fraction(6, 10000)
@@ -33,8 +35,44 @@ class FrameLookup:
         return self._cursor.near(pts, self._tolerance)
 
 
+class RecoverySource(ChunkSource, Protocol):
+    """A log that was opened, wholly (`KeyLogReader`) or through a grant (`GrantReader`)."""
+
+    @property
+    def header(self) -> KeyLogHeader:
+        """What the log says about its recording."""
+        ...
+
+    @property
+    def track_ids(self) -> frozenset[int]:
+        """Tracks that can be read."""
+        ...
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """What was found to be wrong so far."""
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the log has its end marker."""
+        ...
+
+    def tracks(self, *, salvage: bool = False) -> dict[int, tuple[TrackStart, ...]]:
+        """All revisions of the tracks whose identity can be read."""
+        ...
+
+    def scope_keys(self, *, salvage: bool = False) -> dict[tuple[KeyScope, str], bytes]:
+        """Rotation keys of recording and camera scope."""
+        ...
+
+
 class RecoveryLog:
     """An opened key log and the tracks that are asked for.
+
+    Attributes:
+        track_ids: the tracks to bring back.
+        tracks: of these the ones whose identity can be read.
 
     Args:
         reader: the log, open as long as this is used.
@@ -44,13 +82,14 @@ class RecoveryLog:
         KeyLogError: a track that was asked for is not in the log.
     """
 
-    def __init__(self, reader: KeyLogReader, tracks: Collection[int] | None) -> None:
+    def __init__(self, reader: RecoverySource, tracks: Collection[int] | None) -> None:
         self._reader = reader
         starts = {key: revisions[-1] for key, revisions in reader.tracks(salvage=True).items()}
-        missing = sorted(set(tracks or ()) - set(starts))
+        missing = sorted(set(tracks or ()) - reader.track_ids)
         if missing:
-            known = ", ".join(str(key) for key in sorted(starts)) or "none"
+            known = ", ".join(str(key) for key in sorted(reader.track_ids)) or "none"
             raise KeyLogError(f"no track {missing[0]} in the key log; it holds {known}")
+        self.track_ids = reader.track_ids if tracks is None else frozenset(tracks)
         self.tracks: dict[int, TrackStart] = {
             key: start for key, start in starts.items() if tracks is None or key in tracks
         }
@@ -58,7 +97,7 @@ class RecoveryLog:
 
     def frames(self) -> FrameLookup:
         """A lookup that starts at the first frame."""
-        cursor = KeyLogCursor(self._reader, track_ids=set(self.tracks), salvage=True)
+        cursor = KeyLogCursor(self._reader, track_ids=self.track_ids, salvage=True)
         return FrameLookup(cursor, self._reader.header.time_base)
 
     def assisted_identities(self) -> dict[int, Float32Array]:
@@ -88,6 +127,8 @@ class RecoveryLog:
         rotators: dict[tuple[KeyScope, str], Rotator] = {}
         found = {}
         for key, embedding in read_back.items():
+            if key not in self.tracks:
+                continue  # a grant without the identity
             start = self.tracks[key]
             name = (start.scope, start.scope_id)
             if name not in rotators:

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 
 from streamer.cli.parser_keys import (
-    add_audit_options,
     add_key_commands,
     add_key_log_options,
+    add_recovery_options,
     add_unlock_options,
 )
 
@@ -127,8 +127,7 @@ def _add_recover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--track", type=int, action="append", metavar="ID", help="only this track; may be repeated"
     )
-    add_unlock_options(parser)
-    add_audit_options(parser)
+    add_recovery_options(parser)
     parser.add_argument(
         "--force",
         action="store_true",

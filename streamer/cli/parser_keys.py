@@ -11,6 +11,7 @@ __all__ = [
     "add_audit_options",
     "add_key_commands",
     "add_key_log_options",
+    "add_recovery_options",
     "add_unlock_options",
 ]
 
@@ -35,6 +36,15 @@ def add_audit_options(parser: argparse.ArgumentParser, *, is_required: bool = Fa
     parser.add_argument("--reason", required=is_required, metavar="TEXT", help="why")
     parser.add_argument("--audit-log", type=Path, metavar="F", help="note it there")
     parser.add_argument("--device-key", type=Path, metavar="F", help="signs the note")
+
+
+def add_recovery_options(parser: argparse.ArgumentParser) -> None:
+    """What opens the log of a recovery, and how that is noted."""
+    add_unlock_options(parser)
+    parser.add_argument(
+        "--grant", type=Path, metavar="F", help="open the log through this grant, with --identity"
+    )
+    add_audit_options(parser)
 
 
 def add_key_log_options(parser: argparse.ArgumentParser) -> None:

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
         tracks=None if args.track is None else tuple(args.track),
         force=args.force,
         overwrite=args.overwrite,
+        grant=args.grant,
     )
     unlocking = read_unlocking(args)
     if args.audit_log is not None:

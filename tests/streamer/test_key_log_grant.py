@@ -17,6 +17,7 @@ from engines.errors import (
 from streamer.key_log import Face, KeyLogCursor, KeyLogReader, Record, SealedPatch
 from streamer.key_log_grant import GrantReader, grant_body, write_grant
 from streamer.key_log_grant_format import TrackSpan, decode_grant, encode_grant
+from streamer.recovery_log import RecoveryLog
 from tests.key_log_forge import (
     PASSWORD,
     flip,
@@ -90,6 +91,31 @@ def test_serves_the_cursor(log: Path, tmp_path: Path) -> None:
         cursor = KeyLogCursor(reader)
         found = [len(cursor.at(pts).faces) + len(cursor.at(pts).patches) for pts in range(100)]
     assert found == [2 if FIRST <= pts <= LAST else 0 for pts in range(100)]
+
+
+def test_serves_recovery(log: Path, tmp_path: Path) -> None:
+    path = grant(log, tmp_path / "g")
+    with GrantReader.open(path, log, identity(1)) as reader:
+        recovery = RecoveryLog(reader, None)
+        assert recovery.track_ids == {7}
+        assert recovery.assisted_identities() == {}
+        cursor = recovery.frames()
+        assert cursor is not None
+        with pytest.raises(KeyLogError, match="no track 8"):
+            RecoveryLog(reader, [8])
+        assert reader.is_complete
+        assert reader.damage == ()
+    # A changed chunk is named, and with `salvage` left out.
+    changed = tmp_path / "changed.keylog"
+    with KeyLogReader.open(log, PASSWORD) as whole:
+        ref = next(r for r in whole.chunks if r.prefix.track_id == 7 and r.prefix.first_pts >= 30)
+    changed.write_bytes(flip(log.read_bytes(), ref.offset + 100))
+    with GrantReader.open(path, changed, identity(1)) as reader:
+        salvaging = KeyLogCursor(reader, salvage=True)
+        found = [pts for pts in range(100) if salvaging.at(pts).faces]
+        assert FIRST in found
+        assert ref.prefix.first_pts + 1 not in found
+        assert len(reader.damage) == 1
 
 
 def test_identity_only_when_asked(log: Path, tmp_path: Path) -> None:
