@@ -60,6 +60,12 @@ class CoverConfig(ConfigModel):
     extend_before_s: float = Field(default=1.0, ge=0, le=60)
     extend_after_s: float = Field(default=1.0, ge=0, le=60)
     fallback: Literal["pixelate", "fill"] = "pixelate"
+    most_alike: float = Field(
+        default=0.35,
+        gt=0,
+        le=1,
+        description="cosine to the original from which a synthetic face is covered instead; 1: off",
+    )
     look_back_frames: int = Field(default=5, ge=0, le=250, description="live sources only")
     replace: bool = Field(default=True, description="False: pixelate or fill every face")
 

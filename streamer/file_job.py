@@ -18,7 +18,7 @@ from streamer.config import AppConfig
 from streamer.face_finder import FaceFinder, input_side_px
 from streamer.interrupt import StopRequest
 from streamer.job_log import JobLog, open_job_log
-from streamer.job_options import analysis_options, sink_options
+from streamer.job_options import analysis_options, likeness_guard, sink_options
 from streamer.media_info import MediaInfo, Notices
 from streamer.models import load_models
 from streamer.progress import ProgressSink
@@ -107,9 +107,11 @@ class _FileJob:
 
     def __enter__(self) -> _FileJob:
         with self._cleanup as stack:
+            # Kept for the first pass: opening a file twice can cost seconds (colour tables).
+            self._source = stack.enter_context(self._open_source())
+            self._info = self._kept(self._source.info)
             self.models = load_models(self._config, threads=1)
             stack.callback(self.models.close)
-            self._info = self._probe()
             self.sink = stack.enter_context(self._open_sink())
             self.log = stack.enter_context(self._open_log())
             self._cleanup = stack.pop_all()
@@ -123,13 +125,12 @@ class _FileJob:
     ) -> None:
         self._cleanup.__exit__(kind, error, trace)
 
-    def _probe(self) -> MediaInfo:
-        with self._open_source() as source:
-            info = source.info
-        if self._config.video.drop_audio:
-            kept = tuple(stream for stream in info.copy_streams if stream.kind != "audio")
-            info = dataclasses.replace(info, copy_streams=kept)
-        return info
+    def _kept(self, info: MediaInfo) -> MediaInfo:
+        """The facts about what goes to the output."""
+        if not self._config.video.drop_audio:
+            return info
+        kept = tuple(stream for stream in info.copy_streams if stream.kind != "audio")
+        return dataclasses.replace(info, copy_streams=kept)
 
     def _open_source(self) -> AbstractContextManager[Source]:
         options = SourceOptions(mode="file", rate_hz=self._request.rate_hz)
@@ -169,10 +170,10 @@ class _FileJob:
         options = analysis_options(
             config, self.models, workers=self._workers, frame_count=info.frame_count
         )
-        with self._open_source() as source:
-            return analyse(
-                source.frames(), finder, self.models.embedder, options, stop=stop, progress=progress
-            )
+        frames = self._source.frames()
+        found = analyse(frames, finder, self.models.embedder, options, stop=stop, progress=progress)
+        self._source.close()
+        return found
 
     def render(
         self, analysis: Analysis, stop: StopRequest, progress: ProgressSink
@@ -183,6 +184,7 @@ class _FileJob:
             self.models.generator,
             Blender(fallback=self._config.cover.fallback),
             targets if self._config.cover.replace else {},
+            guard=likeness_guard(self._config, self.models, analysis.embeddings),
             seal=self.log.is_sealing,
             notices=self.notices,
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from engines.arrays import Float32Array
 from streamer.analysis import AnalysisOptions
 from streamer.backoff import BackoffOptions
 from streamer.config import AppConfig
 from streamer.extension import ExtensionOptions
+from streamer.likeness import LikenessGuard
 from streamer.live_source import LiveOptions
 from streamer.look_back import LookBackOptions
 from streamer.models import Models
@@ -17,7 +20,7 @@ from streamer.sink import SinkOptions
 from streamer.source import SourceOptions
 from streamer.tracker import TrackerOptions
 
-__all__ = ["analysis_options", "live_options", "sink_options"]
+__all__ = ["analysis_options", "likeness_guard", "live_options", "sink_options"]
 
 
 def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
@@ -30,6 +33,14 @@ def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
         keyframe_interval_s=video.keyframe_interval_s,
         overwrite=overwrite,
     )
+
+
+def likeness_guard(
+    config: AppConfig, models: Models, originals: Mapping[int, Float32Array]
+) -> LikenessGuard | None:
+    """What rejects synthetic faces that still look like the person; None when it is off."""
+    limit = config.cover.most_alike
+    return LikenessGuard(models.embedder, originals, most_alike=limit) if limit < 1 else None
 
 
 def live_options(config: AppConfig, *, is_file: bool) -> LiveOptions:

@@ -19,7 +19,7 @@ from streamer.file_job import worker_count
 from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
 from streamer.job_log import JobLog, open_job_log
-from streamer.job_options import analysis_options, sink_options
+from streamer.job_options import analysis_options, likeness_guard, sink_options
 from streamer.live_source import LiveItem, LiveOptions, LiveSource, Reconnected
 from streamer.live_tracks import LiveTracks, PlannedFrame
 from streamer.media_info import Notices
@@ -116,6 +116,7 @@ class _LiveJob:
             models.generator,
             Blender(fallback=config.cover.fallback),
             self._targets if config.cover.replace else {},
+            guard=likeness_guard(config, models, self.tracks.embeddings),
             seal=log.is_sealing,
             notices=notices,
         )

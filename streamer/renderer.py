@@ -16,6 +16,7 @@ from streamer.blender import Blender, BlendResult
 from streamer.color import crop_rgb
 from streamer.frames import Frame, GeneratedFace
 from streamer.key_log_records import Face, Record
+from streamer.likeness import LikenessGuard
 from streamer.media_info import Notices
 from streamer.plan import FramePlan, PlannedFace
 from streamer.sealed_patch import seal_region
@@ -66,6 +67,7 @@ class Renderer:
         blender: covers and blends.
         identities: identity id -> (512,) embedding of the new face; a face of another identity
             is covered.
+        guard: rejects synthetic faces that still look like the person.
         seal: keep the original regions for the key log.
         notices: told when the generator fails.
     """
@@ -76,9 +78,11 @@ class Renderer:
         blender: Blender,
         identities: Mapping[int, Float32Array],
         *,
+        guard: LikenessGuard | None,
         seal: bool,
         notices: Notices,
     ) -> None:
+        self._guard = guard
         self._generator = generator
         self._blender = blender
         self._identities = identities
@@ -121,12 +125,23 @@ class Renderer:
             # Fail closed: the faces of this frame are covered instead.
             self._notices.add(f"the generator failed, faces are covered instead: {exc}")
             return {}
-        generated = {}
-        for row, (face, matrix) in enumerate(wanted):
-            mask = alphas[row] * face_mask(size)
-            if is_replaced(crops[row], faces[row], mask):
-                generated[face.track_id] = GeneratedFace(face.track_id, faces[row], mask, matrix)
-        return generated
+        masks = alphas * face_mask(size)
+        alike = self._alike(crops, faces, masks, [face.identity_id for face, _ in wanted])
+        return {
+            face.track_id: GeneratedFace(face.track_id, faces[row], masks[row], matrix)
+            for row, (face, matrix) in enumerate(wanted)
+            if is_replaced(crops[row], faces[row], masks[row]) and not alike[row]
+        }
+
+    def _alike(
+        self, crops: UInt8Array, faces: UInt8Array, masks: Float32Array, identity_ids: list[int]
+    ) -> list[bool]:
+        """Which faces would still be recognised; those are covered instead."""
+        if self._guard is None:
+            return [False] * len(crops)
+        weight = masks[..., None]
+        seen = crops + weight * (faces.astype(np.float32) - crops)
+        return self._guard.rejects(np.rint(seen).astype(np.uint8), identity_ids)
 
 
 def _face_record(frame: Frame, face: PlannedFace, result: BlendResult) -> Face:

@@ -6,14 +6,24 @@ import numpy as np
 import pytest
 
 from engines.arrays import AnyArray
+from engines.embedder import FaceEmbedder
 from engines.errors import EngineRunError
 from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
+from engines.types import TensorSpec
 from streamer.blender import Blender
 from streamer.key_log import Face, SealedPatch
+from streamer.likeness import LikenessGuard
 from streamer.media_info import Notices
 from streamer.renderer import Renderer, is_replaced
-from tests.factories import CROP_PX, generator_engine, inverting, make_frame, make_planned
+from tests.factories import (
+    CROP_PX,
+    FakeEngine,
+    generator_engine,
+    inverting,
+    make_frame,
+    make_planned,
+)
 
 IDENTITY = {1: np.eye(512, dtype=np.float32)[0]}
 
@@ -24,12 +34,14 @@ def _renderer(
     identities: Mapping[int, AnyArray] = IDENTITY,
     seal: bool = True,
     notices: Notices | None = None,
+    guard: LikenessGuard | None = None,
 ) -> Renderer:
     engine = generator_engine(answer)  # type: ignore[arg-type]  # some answers raise
     return Renderer(
         FaceGenerator(engine),
         Blender(fallback="fill"),
         identities,
+        guard=guard,
         seal=seal,
         notices=Notices() if notices is None else notices,
     )
@@ -103,3 +115,23 @@ def test_is_replaced_knows_a_copy_from_a_new_face() -> None:
     assert not is_replaced(crop, noisy, mask)
     assert not is_replaced(crop, 255 - crop, mask * 0.3)
     assert not is_replaced(crop, 255 - crop, np.full_like(mask, np.nan))
+
+
+def _reader(direction: int) -> FaceEmbedder:
+    """An encoder that says the same of every face."""
+    row = np.eye(512, dtype=np.float32)[direction]
+    engine = FakeEngine(
+        (TensorSpec("x", (None, 3, 112, 112), "float32"),),
+        (TensorSpec("y", (None, 512), "float32"),),
+        lambda feeds: {"y": np.repeat(row[None], len(feeds["x"]), axis=0)},
+    )
+    return FaceEmbedder(engine)
+
+
+@pytest.mark.parametrize(("direction", "is_covered"), [(0, True), (1, False)])
+def test_a_face_that_still_looks_like_the_person_is_covered(
+    direction: int, is_covered: bool
+) -> None:
+    guard = LikenessGuard(_reader(direction), IDENTITY, most_alike=0.35)
+    result = _renderer(guard=guard).render(make_frame(), (make_planned(),)).result
+    assert (result.filled == {1}) == is_covered
