@@ -105,7 +105,7 @@ def test_markers_everywhere_take_linear_time(log: bytes, size: int) -> None:
 @settings(
     max_examples=300,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_mutated_logs_give_only_documented_errors(log: bytes, data: st.DataObject) -> None:

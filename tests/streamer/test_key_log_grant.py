@@ -157,7 +157,9 @@ def test_body_spells_one_way(log: Path, tmp_path: Path) -> None:
     assert encode_grant(decode_grant(data)) == data
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.binary(max_size=120))
 def test_other_bodies_are_refused_or_spell_the_same(data: bytes) -> None:
     try:
