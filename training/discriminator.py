@@ -25,9 +25,7 @@ class Discriminator(nn.Module):
     def __init__(self, *, width: int = 48) -> None:
         super().__init__()
         widths = (24, width, 2 * width, 4 * width, 4 * width)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 4, 2, 1) for a, b in itertools.pairwise(widths)
-        )
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in itertools.pairwise(widths))
         self.heads = nn.ModuleList(nn.Conv2d(c, 1, 1) for c in widths[2:])
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.weight, a=_SLOPE)

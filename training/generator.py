@@ -29,6 +29,7 @@ from training.teachers import load_teachers
 __all__ = ["main"]
 
 _LOG_EVERY = 20
+_WILD_GRADIENT = 100.0
 _Options = TypeVar("_Options", LossWeights, Mixture)
 
 
@@ -53,15 +54,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--init", type=Path, help="start from weights: .onnx or .pt")
     parser.add_argument("--images", type=int, default=50_000, help="stop after so many images")
     parser.add_argument("--minutes", type=float, default=1e9, help="or after so much time")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=3e-4)
-    parser.add_argument("--critic-rate", type=float, default=3e-4)
-    parser.add_argument("--critic-first", type=int, default=0, help="steps of the critic alone")
-    parser.add_argument(
-        "--ramp", type=int, default=200, help="steps until identity has full weight"
-    )
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--critic-rate", type=float, default=4e-4)
     parser.add_argument("--sheet-every", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     for group in (LossWeights(), Mixture()):
@@ -100,8 +97,8 @@ def _picked(args: argparse.Namespace, kind: type[_Options]) -> _Options:
 
 
 def _run(args: argparse.Namespace, training: GeneratorTraining) -> None:
-    average = AveragedModel(training.net, decay=0.995)
-    adam = torch.optim.Adam(training.net.parameters(), lr=args.rate, betas=(0.5, 0.99))
+    average = AveragedModel(training.net, decay=0.998)
+    adam = torch.optim.Adam(training.net.parameters(), lr=args.rate, betas=(0.9, 0.99))
     critic_adam = torch.optim.Adam(training.critic.parameters(), args.critic_rate, (0.0, 0.99))
     parts = {
         "net": training.net,
@@ -111,12 +108,11 @@ def _run(args: argparse.Namespace, training: GeneratorTraining) -> None:
         "optimizer-critic": critic_adam,
     }
     step = _resume(args.out, parts)
-    for optimizer, rate in ((adam, args.rate), (critic_adam, args.critic_rate)):
-        for group in optimizer.param_groups:  # a resumed one brings the old rate
-            group["lr"] = rate
-    first, start = step, time.monotonic()
-    while step * args.batch < args.images and time.monotonic() - start < args.minutes * 60:
-        training.ramp = min(1.0, (step - first + 1) / max(1, args.ramp))
+    start = time.monotonic()
+    limit_s = args.minutes * 60
+    while step * args.batch < args.images and time.monotonic() - start < limit_s:
+        done = max(step * args.batch / args.images, (time.monotonic() - start) / limit_s)
+        _set_rate(adam, args.rate * min(1.0, (step + 1) / 100, 0.03 + 1.5 * (1.0 - done)))
         _step(args, training, adam, critic_adam, step)
         average.update(training.net, step=step)
         step += 1
@@ -141,17 +137,23 @@ def _step(
     batch = training.bank.sample(args.batch, training.rng)
     with torch.autocast(args.device, dtype=torch.bfloat16):
         loss, fakes = training.losses(batch, step)
-    if step >= args.critic_first:
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(training.net.parameters(), 1.0)
-        adam.step()
+    adam.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(training.net.parameters(), 1.0)
+    if not norm < _WILD_GRADIENT:  # one odd batch must not spoil the critic and Adam's averages
+        return
+    adam.step()
     if training.weights.adversarial:
         with torch.autocast(args.device, dtype=torch.bfloat16):
             critic_loss = training.critic_loss(batch.crops, fakes)
         critic_adam.zero_grad(set_to_none=True)
         critic_loss.backward()
         critic_adam.step()
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _resume(folder: Path, parts: dict[str, nn.Module | torch.optim.Optimizer]) -> int:

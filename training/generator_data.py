@@ -16,11 +16,13 @@ from torch import Tensor
 
 from training.crops import read_index, read_train_crops
 from training.generator_landmarks import label_landmarks, mirror_landmarks
+from training.generator_pseudo import nearest_pose, pseudo_swap
 
 __all__ = ["Batch", "FaceBank", "identity_basis", "load_bank"]
 
 _ARCFACE: Final = slice(24, 136)
 _SIZE_PX: Final = 160
+_CANDIDATES: Final = 10
 BASIS_DIM: Final = 190
 
 Floats = NDArray[np.float32]
@@ -35,6 +37,7 @@ class Batch:
         identities: (N, 512) unit EdgeFace-XS embeddings of the crops.
         second: (N, 128) unit MobileFaceNet embeddings of the crops.
         twins: (N, 512) embeddings of other photographs of the same people, where there are any.
+        pseudo: (N, 3, 160, 160), the crops with the face of somebody else in them.
         landmarks_px: (N, 66, 2) in the crop.
         confidence: (N, 66) of the landmarks, in [0, 1].
     """
@@ -43,6 +46,7 @@ class Batch:
     identities: Tensor
     second: Tensor
     twins: Tensor
+    pseudo: Tensor
     landmarks_px: Tensor
     confidence: Tensor
 
@@ -62,24 +66,36 @@ class FaceBank:
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draw ``count`` faces, mirrored half of the time and moved by a few pixels."""
         rows = rng.choice(len(self.weights), count, p=self.weights)
-        crops = np.empty((count, _SIZE_PX, _SIZE_PX, 3), np.uint8)
+        crops = np.empty((2, count, _SIZE_PX, _SIZE_PX, 3), np.uint8)
         points = np.empty((count, 66, 3), np.float32)
         mirrored = rng.random(count) < 0.5
         for k, row in enumerate(rows):
             crop, marks = self.crops[row], self.landmarks[row]
             if mirrored[k]:
                 crop, marks = crop[:, ::-1], mirror_landmarks(marks, width_px=_SIZE_PX)
-            crops[k], points[k] = _moved(np.ascontiguousarray(crop), marks, rng)
+            crop = np.ascontiguousarray(crop)
+            pair = crop, self._with_another_face(crop, marks, rng)
+            crops[:, k], points[k] = _moved(pair, marks, rng)
         twins = np.array([rng.choice(self.people[row]) for row in rows])
         own = np.where(mirrored[:, None], self.primary_mirrored[rows], self.primary[rows])
         return Batch(
-            crops=to_tensor(crops),
+            crops=to_tensor(crops[0]),
+            pseudo=to_tensor(crops[1]),
             identities=torch.from_numpy(own),
             second=torch.from_numpy(self.second[rows]),
             twins=torch.from_numpy(np.where((twins == rows)[:, None], own, self.primary[twins])),
             landmarks_px=torch.from_numpy(points[:, :, :2].copy()),
             confidence=torch.from_numpy(points[:, :, 2].copy()),
         )
+
+    def _with_another_face(
+        self, crop: NDArray[np.uint8], marks: Floats, rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        """The pseudo-swap with the best posed of a few strangers."""
+        rows = rng.choice(len(self.weights), min(_CANDIDATES, len(self.weights)))
+        row = rows[nearest_pose(marks, self.landmarks[rows])]
+        other = np.ascontiguousarray(self.crops[row])
+        return pseudo_swap(crop, marks, other, self.landmarks[row])
 
     def strangers(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Embeddings of ``count`` random faces: (N, 512) and (N, 128)."""
@@ -94,7 +110,7 @@ def to_tensor(crops: NDArray[np.uint8]) -> Tensor:
 
 
 def _moved(
-    crop: NDArray[np.uint8], marks: Floats, rng: np.random.Generator
+    crops: tuple[NDArray[np.uint8], ...], marks: Floats, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], Floats]:
     """The alignment error of a real detector: 1.2 px, 2 % and 1.5 degrees (standard deviations)."""
     shift, scale, angle = (
@@ -106,15 +122,11 @@ def _moved(
     linear = np.array([[c, -s], [s, c]])
     centre = np.array([80.0, 88.0])
     matrix = np.hstack([linear, (centre + shift - linear @ centre)[:, None]])
-    out = cv2.warpAffine(
-        crop,
-        matrix,
-        (_SIZE_PX, _SIZE_PX),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
+    size = (_SIZE_PX, _SIZE_PX)
+    out = [cv2.warpAffine(x, matrix, size, borderMode=cv2.BORDER_REFLECT_101) for x in crops]
     points = marks[:, :2] @ linear.T + matrix[:, 2]
-    return np.asarray(out, np.uint8), np.hstack([points, marks[:, 2:]]).astype(np.float32)
+    moved = np.stack(out).astype(np.uint8)
+    return moved, np.hstack([points, marks[:, 2:]]).astype(np.float32)
 
 
 def identity_basis(embeddings: Floats, *, dim: int = BASIS_DIM) -> Floats:

@@ -17,11 +17,13 @@ from torch import Tensor
 
 from engines.manifest import sha256_of
 from export.metadata import write_metadata
+from training.generator_hybrid import HybridNet
 from training.generator_net import CROP_SIZE_PX, IDENTITY_DIM, FaceNet
 
 __all__ = ["export_generator", "load_net", "main", "read_weights"]
 
-_OPSET = 17
+_OPSET = 17  # 16 brought GridSample
+_FACE_PARTS = {"basis", "encoder", "style", "seed", "grow", "blocks", "fine", "to_rgb", "to_alpha"}
 _SMALL = 256  # biases and the like stay float32
 
 
@@ -30,9 +32,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".onnx":
         tensors = onnx.load(str(path)).graph.initializer
         return {
-            t.name: torch.from_numpy(np.array(numpy_helper.to_array(t), np.float32))
+            t.name.removeprefix("faces."): torch.from_numpy(
+                np.array(numpy_helper.to_array(t), np.float32)
+            )
             for t in tensors
-            if t.name != "alpha_prior" and not t.name.startswith("onnx::")
+            if t.name.removeprefix("faces.").split(".")[0] in _FACE_PARTS
         }
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return {name: value.float() for name, value in state.items()}
@@ -46,7 +50,9 @@ def load_net(path: Path) -> FaceNet:
     return net.eval().requires_grad_(False)
 
 
-def export_generator(net: FaceNet, path: Path, *, version: str, facts: dict[str, object]) -> None:
+def export_generator(
+    net: FaceNet | HybridNet, path: Path, *, version: str, facts: dict[str, object]
+) -> None:
     """Write ``path`` (ONNX), the manifest and the identity basis beside it.
 
     Initialisers keep the names of the state dictionary, so that training can start from the file;
@@ -83,7 +89,8 @@ def export_generator(net: FaceNet, path: Path, *, version: str, facts: dict[str,
     onnx.save(model, str(path))
     write_metadata(path, name="generator", version=version, licence="Apache-2.0")
     basis = path.with_name("identity_basis.npy")
-    np.save(basis, net.basis.numpy())
+    faces = net.faces if isinstance(net, HybridNet) else net
+    np.save(basis, faces.basis.numpy())
     manifest = {
         "name": "generator",
         "version": version,
@@ -108,7 +115,7 @@ def _half_stored(model: Any) -> Any:  # noqa: ANN401 - onnx protos are untyped
     casts = []
     for tensor in graph.initializer:
         value = numpy_helper.to_array(tensor)
-        if value.dtype != np.float32 or value.size < _SMALL or tensor.name == "basis":
+        if value.dtype != np.float32 or value.size < _SMALL or tensor.name.endswith("basis"):
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float16), name))

@@ -115,7 +115,12 @@ class LandmarkNet(nn.Module):
         return torch.softmax(logits, 2) @ self.grid
 
 
-def landmark_loss(found: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
-    """Mean smooth distance in crop pixels; ``weights`` (N, 66) or (66,)."""
+def landmark_loss(
+    found: Tensor, wanted: Tensor, weights: Tensor, *, tolerance_px: float = 0.0
+) -> Tensor:
+    """Mean smooth distance in crop pixels; ``weights`` (N, 66) or (66,).
+
+    A tolerance leaves the generator room to leave a copy of its input (see ``colour_loss``).
+    """
     distance = torch.sqrt((found - wanted).square().sum(2) + 0.25) - 0.5
-    return (distance * weights).mean()
+    return (F.relu(distance - tolerance_px) * weights).mean()

@@ -1,5 +1,6 @@
 """The face generator network: attribute encoder and identity-conditioned decoder in one graph.
 
+The face area of the crop is averaged over cells first, so details can come from the identity alone.
 The attribute encoder is a U-Net whose decoder gives the attribute maps (5, 10, 20 and 40 cells wide
 plus a thin map at 80); the generator is a cascade of adaptive attentional denormalisation (AAD)
 residual blocks that mix those maps with the wanted identity. A pixel-unshuffle stem and dense 3x3
@@ -14,25 +15,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["CROP_SIZE_PX", "IDENTITY_DIM", "FaceNet", "prior_alpha"]
+from engines.face_mask import face_mask
+
+__all__ = ["CELL_PX", "CROP_SIZE_PX", "IDENTITY_DIM", "FaceNet", "prior_alpha"]
 
 CROP_SIZE_PX = 160
 IDENTITY_DIM = 512
+CELL_PX = 16
 _STYLE = 256
 _SLOPE = 0.1
 _EPS = 1e-2  # with less, a flat channel is amplified until one batch wrecks a run
 
 
-def prior_alpha(size_px: int = CROP_SIZE_PX) -> Tensor:
-    """Where faces are in an aligned crop: (1, 1, S, S) logits of a soft ellipse.
+def prior_alpha() -> Tensor:
+    """Logits (1, 1, 160, 160) of the alpha: the whole area that may be painted.
 
-    Inside it the generator must replace the pixels (an alpha that training may choose freely goes
-    to zero and copies the input); the network may only move the border.
+    The network may only move the value a little: an alpha that training may choose freely goes to
+    zero and copies the input.
     """
-    axis = (torch.arange(size_px, dtype=torch.float32) + 0.5) * (160.0 / size_px)
-    y, x = torch.meshgrid(axis, axis, indexing="ij")
-    radius = torch.sqrt(((x - 80.0) / 50.0) ** 2 + ((y - 90.0) / 64.0) ** 2)
-    return ((1.0 - radius) * 18.0).clamp(-12.0, 6.0)[None, None]
+    return torch.where(_face_area() > 0, 8.0, -12.0)
+
+
+def _face_area() -> Tensor:
+    return torch.from_numpy(face_mask(CROP_SIZE_PX).copy())[None, None]
 
 
 def _initialise(module: nn.Module) -> None:
@@ -165,6 +170,7 @@ class FaceNet(nn.Module):
 
     basis: Tensor
     alpha_prior: Tensor
+    face_area: Tensor
 
     def __init__(
         self,
@@ -177,6 +183,7 @@ class FaceNet(nn.Module):
         super().__init__()
         self.register_buffer("basis", basis)
         self.register_buffer("alpha_prior", prior_alpha(), persistent=False)
+        self.register_buffer("face_area", _face_area(), persistent=False)
         self.encoder = AttributeEncoder(widths, attributes)
         self.style = nn.Sequential(
             nn.Linear(len(basis), _STYLE), nn.LeakyReLU(_SLOPE), nn.Linear(_STYLE, _STYLE)
@@ -196,6 +203,18 @@ class FaceNet(nn.Module):
         nn.init.zeros_(self.to_alpha.weight)
         nn.init.zeros_(self.to_alpha.bias)
 
+    def without_details(self, crop: Tensor) -> Tensor:
+        """The crop with its face area averaged over cells.
+
+        The attribute encoder sees no more than this of a face, so only the identity can bring back
+        eyes, nose and mouth; what a skip connection could carry past the identity is not there.
+        """
+        cells = F.avg_pool2d(crop, CELL_PX)
+        coarse = F.interpolate(
+            cells, scale_factor=float(CELL_PX), mode="bilinear", align_corners=False
+        )
+        return crop + self.face_area * (coarse - crop)
+
     def forward(self, crop: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
         """Make a new face.
 
@@ -207,7 +226,7 @@ class FaceNet(nn.Module):
             The face (N, 3, 160, 160), in [-1, 1] except while training, and alpha
             (N, 1, 160, 160) in [0, 1].
         """
-        maps = self.encoder(crop)
+        maps = self.encoder(self.without_details(crop))
         coordinates = identity @ self.basis.t()
         # Scaled to unit variance, the usual range of a layer's input.
         norm = coordinates.pow(2).sum(1, keepdim=True).clamp_min(1e-12).rsqrt()

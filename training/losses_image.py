@@ -19,10 +19,13 @@ def composite(face: Tensor, alpha: Tensor, crop: Tensor) -> Tensor:
 
 
 def reconstruction_loss(found: Tensor, wanted: Tensor) -> Tensor:
-    """(N,) mean absolute error of the face window, in the range [-1, 1], and of its edges."""
+    """(N,) absolute error of the face window at three scales, and of its finest band."""
     a, b = found[_FACE], wanted[_FACE]
-    error = (a - b).abs().mean((1, 2, 3))
-    return error + 0.5 * laplacian_loss(a, b)
+    error = 1.3 * (a - b).abs().mean((1, 2, 3)) + 0.7 * laplacian_loss(a, b)
+    for cells_px in (2, 4):
+        difference = F.avg_pool2d(a - b, cells_px)
+        error = error + 0.5 * difference.abs().mean((1, 2, 3))
+    return error
 
 
 def laplacian_loss(found: Tensor, wanted: Tensor) -> Tensor:
@@ -34,10 +37,16 @@ def laplacian_loss(found: Tensor, wanted: Tensor) -> Tensor:
     return (difference - smooth).abs().mean((1, 2, 3))
 
 
-def colour_loss(found: Tensor, wanted: Tensor, *, cells_px: int = 8) -> Tensor:
-    """(N,) error of the colours averaged over cells: skin tone and light, not features."""
+def colour_loss(
+    found: Tensor, wanted: Tensor, *, cells_px: int = 8, tolerance: float = 0.05
+) -> Tensor:
+    """(N,) error of the colours averaged over cells: skin tone and light, not features.
+
+    Errors within the tolerance cost nothing. Without it the constant gradient of the absolute error
+    outweighs the identity losses near a copy of the input, and the generator never leaves it.
+    """
     difference = F.avg_pool2d((found - wanted)[_FACE], cells_px, ceil_mode=True)
-    return difference.abs().mean((1, 2, 3))
+    return F.relu(difference.abs() - tolerance).mean((1, 2, 3))
 
 
 def degrade(crops: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,126 @@
+"""What the generator is measured on: held-out faces, keys, and what the product makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from engines.arrays import Float32Array, UInt8Array
+from engines.embedder import FaceEmbedder
+from engines.face_mask import face_mask
+from engines.generator import FaceGenerator
+from engines.loader import load_engine
+from engines.manifest import WEIGHTS_FOLDER, load_manifest
+from streamer.identity import IdentitySpace, load_identity_space
+from streamer.rotator import RotationKind, Rotator, angle_for_level, make_rotator
+from training.crops import read_index, read_tar_crops
+
+__all__ = ["HeldOut", "Product", "key_of", "load_held_out"]
+
+_ARCFACE: Final = slice(24, 136)
+LEVELS: Final = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Faces of people that no training saw.
+
+    Attributes:
+        crops: (N, 160, 160, 3) uint8 RGB.
+        people: (N,) number of the person.
+        gallery: (P,) row of one other picture of each person, for identification.
+        probes: rows to protect; none is in the gallery.
+    """
+
+    crops: UInt8Array
+    people: np.ndarray
+    gallery: np.ndarray
+    probes: np.ndarray
+
+
+def load_held_out(shared: Path, *, per_person: int) -> HeldOut:
+    """CelebA identities kept for evaluation; pictures with doubtful labels are left out."""
+    folder = shared / "faces" / "eval"
+    doubtful = {row["file"] for row in read_index(folder / "celeba_ids_suspect.csv")}
+    rows = [r for r in read_index(folder / "celeba_ids.csv") if r["file"] not in doubtful]
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row["identity"], []).append(row["file"])
+    groups = {name: files[: per_person + 1] for name, files in groups.items() if len(files) > 1}
+    names = [file for files in groups.values() for file in files]
+    sizes = [len(files) for files in groups.values()]
+    people = np.repeat(np.arange(len(sizes)), sizes)
+    gallery = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    probes = np.setdiff1d(np.arange(len(names)), gallery)
+    crops = read_tar_crops([folder / "celeba_ids.tar"], names, size_px=160)
+    return HeldOut(crops, people, gallery, probes)
+
+
+def key_of(number: int) -> bytes:
+    """A scope key for the benchmark: distinct, and the same in each run."""
+    return number.to_bytes(4, "big") * 8
+
+
+class Product:
+    """Encoder, rotation and generator as the pipeline uses them.
+
+    Args:
+        threads: Threads of one call of a network.
+        generator: Manifest of the generator to measure.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int = 2,
+        generator: Path = WEIGHTS_FOLDER / "generator.json",
+        encoder: Path = WEIGHTS_FOLDER / "encoder.json",
+    ) -> None:
+        described = load_manifest(encoder)
+        self._embedder = FaceEmbedder(
+            load_engine(described, provider="cpu", threads=threads),
+            mean=described.mean,
+            std=described.std,
+        )
+        self.manifest = load_manifest(generator)
+        self.generator = FaceGenerator(load_engine(self.manifest, provider="cpu", threads=threads))
+        self._space: IdentitySpace = load_identity_space(self.manifest.extra, generator.parent)
+        self._rotators: dict[tuple[bytes, int, str], Rotator] = {}
+        self._mask = face_mask(160)[None, :, :, None]
+
+    def embed(self, crops: UInt8Array) -> Float32Array:
+        """(N, 160, 160, 3) uint8 RGB to (N, 512)."""
+        return self._embedder.embed(np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE]))
+
+    def turn(
+        self,
+        identities: Float32Array,
+        key: bytes,
+        level: int,
+        *,
+        back: bool = False,
+        kind: RotationKind = "orthogonal",
+    ) -> Float32Array:
+        """Identities under a key and level, or back again; (N, 512)."""
+        rotator = self._rotator(key, level, kind)
+        move = rotator.unrotate if back else rotator.rotate
+        coordinates = [move(self._space.coordinates(z)) for z in identities]
+        return np.stack([self._space.embedding(c) for c in coordinates])
+
+    def make(self, crops: UInt8Array, identities: Float32Array) -> UInt8Array:
+        """The crops with the new faces pasted in, as they go into the frame."""
+        faces, alphas = self.generator.generate(crops, identities)
+        weight = alphas[..., None] * self._mask
+        mixed = faces * weight + crops * (1 - weight)
+        return np.rint(mixed).astype(np.uint8)
+
+    def _rotator(self, key: bytes, level: int, kind: RotationKind) -> Rotator:
+        found = self._rotators.get((key, level, kind))
+        if found is None:
+            angle = angle_for_level(level)
+            found = make_rotator(kind, scope_key=key, angle_deg=angle, dim=self._space.dim)
+            self._rotators[key, level, kind] = found
+        return found
