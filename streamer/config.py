@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -74,7 +74,7 @@ class IdentityConfig(ConfigModel):
     """How the new identity follows from the old one and the password."""
 
     rotation: Literal["orthogonal", "reference"] = "orthogonal"
-    level: Annotated[int, Field(ge=0, le=9)] = 4
+    level: int | None = Field(default=None, ge=0, le=9, description="none: a right angle")
     angle_deg: float | None = Field(default=None, gt=0, le=180)
     scope: Literal["track", "recording", "camera"] = "track"
     camera_id: str = Field(default="", max_length=200)

@@ -15,11 +15,18 @@ __all__ = ["make_header", "rotation_angle_deg"]
 
 _TOOL = "veilstream 0.1.0"
 
+_DEFAULT_ANGLE_DEG = 90.0
+
 
 def rotation_angle_deg(config: AppConfig) -> float:
     """The angle that a configuration asks for, by itself or by level."""
     identity = config.identity
-    return angle_for_level(identity.level) if identity.angle_deg is None else identity.angle_deg
+    if identity.angle_deg is not None:
+        return identity.angle_deg
+    if identity.level is not None:
+        return angle_for_level(identity.level)
+    # A right angle says nothing about the original; the published rotation has no inverse there.
+    return _DEFAULT_ANGLE_DEG if identity.rotation == "orthogonal" else angle_for_level(4)
 
 
 def make_header(
@@ -55,7 +62,7 @@ def make_header(
         height=info.size_hw[0],
         time_base=info.time_base,
         angle_deg=rotation_angle_deg(config),
-        level=CUSTOM_LEVEL if config.identity.angle_deg is not None else config.identity.level,
+        level=_logged_level(config),
         scope=scope,
         camera_id=camera_id if scope is KeyScope.CAMERA else "",
         rotation=config.identity.rotation,
@@ -67,3 +74,8 @@ def make_header(
         pixel_format="yuv420p",
         models=tuple(sorted(models.hashes)),
     )
+
+
+def _logged_level(config: AppConfig) -> int:
+    level = config.identity.level
+    return CUSTOM_LEVEL if level is None or config.identity.angle_deg is not None else level
