@@ -6,6 +6,7 @@ EdgeFace-XXS and dlib recognise, YuNet detects, dlib's 68 and the 66-point model
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,11 @@ class DlibTools:
 
     def __init__(self) -> None:
         self._dlib: Any = importlib.import_module("dlib")
-        folder = Path(str(importlib.import_module("face_recognition_models").__file__)).parent
-        weights = folder / "models"
+        # Found, not imported: the package's own code needs pkg_resources, which is gone.
+        spec = importlib.util.find_spec("face_recognition_models")
+        if spec is None or spec.origin is None:
+            raise ImportError("face_recognition_models is not installed")
+        weights = Path(spec.origin).parent / "models"
         self._points = self._dlib.shape_predictor(
             str(weights / "shape_predictor_68_face_landmarks.dat")
         )

@@ -21,6 +21,7 @@ class _FakeEngine:
     def __init__(self, *, crop_shape: tuple[int | None, ...] = (None, 3, _SIZE, _SIZE)) -> None:
         self._crop_shape = crop_shape
         self.batches: list[int] = []
+        self.lengths: list[float] = []
         self.poison = False
 
     @property
@@ -35,6 +36,7 @@ class _FakeEngine:
 
     def infer(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         crop = inputs["crop"]
+        self.lengths.extend(np.linalg.norm(inputs["identity"], axis=1))
         self.batches.append(len(crop))
         alpha = np.full((len(crop), 1, _SIZE, _SIZE), np.nan if self.poison else 0.5, np.float32)
         return {"face": crop, "alpha": alpha}
@@ -110,3 +112,12 @@ def test_warm_up_runs_once() -> None:
     assert engine.batches == [1]
     assert generator.crop_size_px == _SIZE
     assert generator.describe().backend == "fake"
+
+
+def test_restoring_is_told_by_the_length_of_the_identity() -> None:
+    engine = _FakeEngine()
+    generator, identities = FaceGenerator(engine), _identities(1)
+    generator.generate(_crops(1), identities)
+    generator.generate(_crops(1), identities, restore=True)
+    assert engine.lengths == [1.0, 2.0]
+    assert np.linalg.norm(identities) == 1.0
