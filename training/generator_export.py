@@ -17,8 +17,12 @@ from torch import Tensor
 
 from engines.manifest import sha256_of
 from export.metadata import write_metadata
+from training.generator_gallery import load_portraits, portrait_keys
 from training.generator_hybrid import HybridNet
+from training.generator_landmarks import LandmarkNet
 from training.generator_net import CROP_SIZE_PX, IDENTITY_DIM, FaceNet
+from training.generator_portraits import PortraitNet
+from training.teachers import load_teachers
 
 __all__ = ["export_generator", "load_net", "main", "read_weights"]
 
@@ -137,9 +141,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("engines/weights/generator.onnx"))
     parser.add_argument("--version", default="1")
     parser.add_argument("--images", type=int, default=0, help="images seen, for the manifest")
+    parser.add_argument("--portraits", type=Path, help="folder of the gallery; adds the branch")
+    parser.add_argument("--landmarks", type=Path, default=Path("build/cache/landmark_net.pt"))
+    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
     args = parser.parse_args(argv)
-    facts = {"images_seen": args.images}
-    export_generator(load_net(args.weights), args.out, version=args.version, facts=facts)
+    facts: dict[str, object] = {"images_seen": args.images}
+    faces = load_net(args.weights)
+    net: FaceNet | HybridNet = faces
+    if args.portraits is not None:
+        net = hybrid = _with_portraits(faces, args)
+        facts["portraits"] = len(hybrid.portraits.portraits)
+    export_generator(net, args.out, version=args.version, facts=facts)
+
+
+def _with_portraits(faces: FaceNet, args: argparse.Namespace) -> HybridNet:
+    marks = LandmarkNet()
+    marks.load_state_dict(torch.load(args.landmarks, map_location="cpu", weights_only=True))
+    portraits = load_portraits(args.portraits, load_teachers(args.teachers))
+    keys = portrait_keys(len(portraits), len(faces.basis))
+    return HybridNet(faces, PortraitNet(marks, portraits, keys)).eval()
 
 
 if __name__ == "__main__":
