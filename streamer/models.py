@@ -148,7 +148,7 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
         load_identity_space(generator.extra),
         tuple(
             (manifest.name, bytes.fromhex(sha256_of(manifest.path)))
-            for manifest in (detector, encoder, generator)
+            for manifest in (detector, encoder, generator, landmarks)
         ),
         engines,
     )
