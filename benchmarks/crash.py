@@ -53,6 +53,7 @@ class CrashFigures:
         recovered: frames that the key log brings back from it.
         recover_exit: exit code of the recovery.
         psnr_db_p5: what 95 % of the recovered faces reach against the original.
+        restored_percent: share of the faces in them that are the original again.
         message: last line of the recovery.
     """
 
@@ -63,6 +64,7 @@ class CrashFigures:
     recovered: int
     recover_exit: int
     psnr_db_p5: float
+    restored_percent: float
     message: str
 
     @property
@@ -75,7 +77,8 @@ class CrashFigures:
         """For the report."""
         return (
             f"{self.clip}: {self.playable} of {self.frames} frames play in {self.output}, "
-            f"{self.recovered} recovered with faces at {self.psnr_db_p5:.1f} dB or better in 95 % "
+            f"{self.recovered} recovered, {self.restored_percent:.0f} % of their faces restored, "
+            f"95 % at {self.psnr_db_p5:.1f} dB or better "
             f"(exit code {self.recover_exit}) {self.message}"
         ).rstrip()
 
@@ -121,12 +124,14 @@ def _keylog(folder: Path) -> Path:
     return logs[0]
 
 
-def _recovered_psnr(clip: Path, recovered: Path, teachers: Teachers) -> float:
+def _restored(clip: Path, recovered: Path, teachers: Teachers) -> tuple[float, float]:
+    """PSNR that 95 % of the faces reach, and percentage of the faces that are restored."""
     if not recovered.exists():
-        return float("nan")
+        return float("nan"), 0.0
     faces = find_source_faces(clip, teachers.yunet, None)
     figures = measure_recovery(clip, recovered, "sealed", faces, [], teachers.yunet)
-    return figures.low_psnr_db()
+    restored = sum(value >= _RECOVERED_DB for value in figures.psnr_db)
+    return figures.low_psnr_db(), 100 * restored / max(1, len(figures.psnr_db))
 
 
 def _crash(clip: Path, folder: Path, teachers: Teachers) -> CrashFigures:
@@ -147,6 +152,7 @@ def _crash(clip: Path, folder: Path, teachers: Teachers) -> CrashFigures:
     recovered = folder / ("recovered_" + clip.stem + ".mkv")
     result = run_command(recover_command(parts[0], recovered, _keylog(folder), password, "sealed"))
     lines = result.stderr.strip().splitlines()
+    psnr_db_p5, restored_percent = _restored(clip, recovered, teachers)
     return CrashFigures(
         clip=clip.name,
         frames=playable_frames(clip),
@@ -154,7 +160,8 @@ def _crash(clip: Path, folder: Path, teachers: Teachers) -> CrashFigures:
         playable=playable_frames(parts[0]),
         recovered=playable_frames(recovered) if recovered.exists() else 0,
         recover_exit=result.exit_code,
-        psnr_db_p5=_recovered_psnr(clip, recovered, teachers),
+        psnr_db_p5=psnr_db_p5,
+        restored_percent=restored_percent,
         message=lines[-1] if lines else "",
     )
 
