@@ -28,6 +28,7 @@ from streamer.redact import is_url, redact_url
 from streamer.sink_encode import VideoEncoder
 from streamer.sink_format import SinkOptions, output_format, start_shift
 from streamer.sink_mux import Muxer
+from streamer.sink_stream import CheckedStream
 from streamer.sink_target import OutputFile
 
 # Header texts that are about the file, not about what it shows.
@@ -94,17 +95,19 @@ class Sink:
                 "that the video starts where players expect it"
             )
         self._file = OutputFile(path, source_name=info.name, overwrite=options.overwrite)
+        self._stream = CheckedStream(self._file.partial_path)
         try:
             with self._translated():
                 self._open(options)
         except BaseException:
+            self._stream.abandon()
             self._file.discard()
             raise
 
     def _open(self, options: SinkOptions) -> None:
         output, info, notices = output_format(self.path), self._info, self.notices
         self._container: av.container.OutputContainer = av.open(
-            f"file:{self._file.partial_path}",
+            self._stream,
             "w",
             format=output.name,
             container_options=output.muxer_options(info),
@@ -237,6 +240,7 @@ class Sink:
         self._muxer.add_video(self._heard(self._encoder.flush()))
         self._muxer.finish(duration)
         self._container.close()
+        self._stream.finish()
 
     def abort(self, *, keep_partial: bool = False) -> Path | None:
         """Stop without a result; never fails.
@@ -256,10 +260,11 @@ class Sink:
         self._ended = True
         keep_partial = keep_partial and self.frames_written > 0
         # Whatever stops the file from being finished is not news: it is given up already.
-        with suppress(av.FFmpegError, OSError, ValueError):
+        with suppress(av.FFmpegError, OSError, ValueError, SinkError):
             if keep_partial:
                 self._finish(None)
             self._container.close()
+        self._stream.abandon()
         if keep_partial:
             return self._file.partial_path
         self._file.discard()
@@ -276,6 +281,8 @@ class Sink:
         except av.FFmpegError as exc:
             reason = exc.strerror or type(exc).__name__
             raise SinkError(f"{self.path}: cannot be written: {reason}") from None
+        except OSError as exc:
+            raise SinkError(f"{self.path}: cannot be written: {exc.strerror}") from None
 
     def __enter__(self) -> Self:
         return self

@@ -14,13 +14,15 @@ from export.variants import write_variant
 from tests.export.test_verify import embedding_model
 
 # Those of onnx-tensorrt's docs/operators.md that our exporters use, with their restrictions.
+# GridSample is in newer editions only: it came with TensorRT 8.5.
 SUPPORTED = {
-    "Add", "AveragePool", "Cast", "Clip", "Concat", "Constant", "Conv", "DepthToSpace",
-    "DequantizeLinear", "Div", "Exp", "Expand", "Flatten", "Gather", "Gemm", "GlobalAveragePool",
-    "Identity", "LeakyRelu", "MatMul", "Max", "Min", "Mul", "Neg", "Pad", "Pow", "QuantizeLinear",
-    "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice",
-    "Softmax", "Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose",
-    "Unsqueeze", "Where",
+    "Add", "ArgMax", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant",
+    "ConstantOfShape", "Conv", "DepthToSpace", "DequantizeLinear", "Div", "Exp", "Expand",
+    "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Greater", "GridSample", "Identity",
+    "LeakyRelu", "MatMul", "Max", "Min", "Mul", "Neg", "Pad", "Pow", "QuantizeLinear",
+    "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sigmoid",
+    "Slice", "Softmax", "Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
+    "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
 RESIZE = {
     "coordinate_transformation_mode": {"half_pixel", "pytorch_half_pixel", "asymmetric"},
