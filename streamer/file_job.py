@@ -153,6 +153,8 @@ class _FileJob:
             shift=self.sink.pts_shift, overwrite=self._request.overwrite,
         )  # fmt: skip
         self.sink.listen(log.coded)
+        # A crash must not leave pictures whose way back is lost.
+        self.sink.write_after(log.flush)
         try:
             yield log
         except BaseException:

@@ -193,6 +193,15 @@ class JobLog:
             if done is not None:
                 self._writer.append(done)
 
+    def flush(self) -> None:
+        """Bring to the disk what the log holds in memory; nothing once it has ended.
+
+        Raises:
+            KeyLogError: the log cannot be written, so the video must not be written either.
+        """
+        if self._writer is not None and not self._is_ended:
+            self._writer.flush()
+
     def close(self, *, frames: int, was_interrupted: bool) -> None:
         """Write the final marker and forget the keys."""
         self._is_ended = True

@@ -241,6 +241,8 @@ def anonymize_live(
                 shift=sink.pts_shift, overwrite=request.overwrite,
             )  # fmt: skip
             sink.listen(log.coded)
+            # A crash must not leave pictures whose way back is lost.
+            sink.write_after(log.flush)
             job = _LiveJob(source, sink, log, models, config, notices, progress=progress, now=now)
             try:
                 job.run()

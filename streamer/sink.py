@@ -162,6 +162,10 @@ class Sink:
         """
         self._listener = listener
 
+    def write_after(self, before: Callable[[], None]) -> None:
+        """Call something each time before bytes go to the file, such as the flush of a log."""
+        self._stream.before_write = before
+
     def _heard(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
         for packet in packets:
             if self._listener is not None and packet.pts is not None:

@@ -7,6 +7,7 @@ would get its name as if it were whole.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from engines.errors import SinkError
@@ -21,10 +22,14 @@ class CheckedStream:
 
     Args:
         path: an existing file, written from its start.
+
+    Attributes:
+        before_write: called before anything is written; what it raises stops the write.
     """
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
+        self.before_write: Callable[[], None] = _nothing
         self._file = path.open("r+b", buffering=0)
         self._error: OSError | None = None
 
@@ -34,6 +39,7 @@ class CheckedStream:
         Raises:
             OSError: the disk refuses.
         """
+        self.before_write()
         left = memoryview(data)
         try:
             while left:
@@ -76,3 +82,7 @@ class CheckedStream:
         except OSError:
             # It is given up already.
             return
+
+
+def _nothing() -> None:
+    """Nobody wants to be asked first."""
