@@ -133,7 +133,7 @@ def test_a_whole_set_of_own_models_runs(tmp_path: Path, batch: int | str) -> Non
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
     faces, _ = models.generator.generate(crops[:, :CROP_PX, :CROP_PX], embeddings)
     assert faces.shape == (3, CROP_PX, CROP_PX, 3)
-    assert [name for name, _ in models.hashes] == ["detector", "encoder", "generator"]
+    assert [name for name, _ in models.hashes] == ["detector", "encoder", "generator", "landmarks"]
     models.close()
 
 
