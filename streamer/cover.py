@@ -14,8 +14,9 @@ __all__ = ["CoverStyle", "cover_into", "cover_rect"]
 
 CoverStyle = Literal["pixelate", "fill"]
 
-# Cells over the shorter side. Five are too few for a recogniser or a person to go by.
-_CELLS: Final = 5
+# Cells over the shorter side. With five, EdgeFace-XXS and dlib still took 39 and 21 % of the faces of
+# a clip for the same person, with three 23 and 0 %, which is no more than with a flat fill (28 and 7).
+_CELLS: Final = 3
 
 
 def cover_rect(box_xyxy_px: Float32Array, size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
