@@ -14,8 +14,8 @@ __all__ = ["CoverStyle", "cover_into", "cover_rect"]
 
 CoverStyle = Literal["pixelate", "fill"]
 
-# Cells over the shorter side. With five, EdgeFace-XXS and dlib still took 39 and 21 % of the faces of
-# a clip for the same person, with three 23 and 0 %, which is no more than with a flat fill (28 and 7).
+# Cells over the shorter side. With five, EdgeFace-XXS and dlib still took 39 and 21 % of the faces
+# of a clip for the same person; with three 23 and 0 %, no more than with a flat fill (28 and 7).
 _CELLS: Final = 3
 
 
