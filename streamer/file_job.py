@@ -13,17 +13,14 @@ from pathlib import Path
 from types import TracebackType
 
 from streamer.analysis import Analysis, analyse
-from streamer.blender import Blender
 from streamer.config import AppConfig
-from streamer.face_finder import FaceFinder, input_side_px
 from streamer.interrupt import StopRequest
 from streamer.job_log import JobLog, open_job_log
-from streamer.job_options import analysis_options, likeness_guard, sink_options
+from streamer.job_options import analysis_options, face_finder, make_renderer, sink_options
 from streamer.media_info import MediaInfo, Notices
 from streamer.models import load_models
 from streamer.progress import ProgressSink
 from streamer.render_pass import RenderPass
-from streamer.renderer import Renderer
 from streamer.sink import Sink, open_sink
 from streamer.source import Source, SourceOptions, SourceStats, open_source
 
@@ -164,11 +161,7 @@ class _FileJob:
     def analyse(self, stop: StopRequest, progress: ProgressSink) -> Analysis:
         """First pass: who is where in every frame."""
         info, config = self._info, self._config
-        finder = FaceFinder(
-            self.models.detector,
-            rotation_deg=info.rotation_deg,
-            long_side_px=input_side_px(info.size_hw, config.detector.long_side_px),
-        )
+        finder = face_finder(config, self.models, info)
         options = analysis_options(
             config, self.models, workers=self._workers, frame_count=info.frame_count
         )
@@ -182,11 +175,11 @@ class _FileJob:
     ) -> tuple[RenderPass, SourceStats]:
         """Second pass: every frame drawn, logged and written; closes output and log."""
         targets = self.log.identities(analysis)
-        renderer = Renderer(
-            self.models.generator,
-            Blender(fallback=self._config.cover.fallback),
-            targets if self._config.cover.replace else {},
-            guard=likeness_guard(self._config, self.models, analysis.embeddings),
+        renderer = make_renderer(
+            self._config,
+            self.models,
+            targets=targets,
+            originals=analysis.embeddings,
             seal=self.log.is_sealing,
             notices=self.notices,
         )

@@ -10,16 +10,15 @@ import numpy as np
 from engines.arrays import Float32Array
 from streamer.analysis import analyse
 from streamer.config import AppConfig
-from streamer.face_finder import FaceFinder, input_side_px
 from streamer.frames import Frame
 from streamer.interrupt import StopRequest
-from streamer.job_options import analysis_options
+from streamer.job_options import analysis_options, face_finder
 from streamer.key_log import Face, FrameRecords, inspect_outer
 from streamer.keys import KdfParams, derive_master_key, scope_id_for
 from streamer.models import Models
 from streamer.plan import PlannedFace, PlanTable
 from streamer.progress import ProgressSink
-from streamer.rotator import make_rotator
+from streamer.rotator import make_rotator, rotation_kind
 from streamer.source import open_source
 
 __all__ = ["ForcedPlan", "plan_by_force"]
@@ -70,11 +69,7 @@ def plan_by_force(
     header = inspect_outer(keylog).header
     with open_source(source) as video:
         info = video.info
-        finder = FaceFinder(
-            models.detector,
-            rotation_deg=info.rotation_deg,
-            long_side_px=input_side_px(info.size_hw, config.detector.long_side_px),
-        )
+        finder = face_finder(config, models, info)
         options = analysis_options(config, models, workers=workers, frame_count=info.frame_count)
         found = analyse(
             video.frames(), finder, models.embedder, options, stop=stop, progress=progress
@@ -84,7 +79,7 @@ def plan_by_force(
     for track_id, embedding in found.embeddings.items():
         name = scope_id_for(header.scope, track_id=track_id, camera_id=header.camera_id)
         rotator = make_rotator(
-            "reference" if header.rotation == "reference" else "orthogonal",
+            rotation_kind(header.rotation),
             scope_key=master.scope_key(header.recording_id, header.scope, name),
             angle_deg=header.angle_deg,
             dim=models.space.dim,

@@ -11,13 +11,11 @@ import numpy as np
 from engines.arrays import Float32Array, Float64Array, UInt8Array, require_array
 
 __all__ = [
-    "AlignedFace",
     "ColorSpec",
     "CopiedPacket",
     "Frame",
     "GeneratedFace",
     "TrackedFace",
-    "TrackedFrame",
 ]
 
 
@@ -122,29 +120,6 @@ class TrackedFace:
         require_array("box_xyxy_px", self.box_xyxy_px, (4,), np.float32)
         if self.landmarks_px is not None:
             require_array("landmarks_px", self.landmarks_px, (5, 2), np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrackedFrame:
-    """A frame with all faces that must not be seen in it."""
-
-    frame: Frame
-    faces: tuple[TrackedFace, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AlignedFace:
-    """A face brought to the pose of the template.
-
-    Attributes:
-        track_id: number of its track.
-        crop: (S, S, 3) uint8 RGB.
-        frame_from_crop: (2, 3) float64, maps crop pixels to frame pixels.
-    """
-
-    track_id: int
-    crop: UInt8Array
-    frame_from_crop: Float64Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,7 +33,7 @@ from streamer.keys import KdfParams, KeyScope, MasterKey, derive_master_key
 from streamer.media_info import MediaInfo
 from streamer.models import Models
 from streamer.recipient_keys import parse_public, read_device
-from streamer.rotator import Rotator, make_rotator
+from streamer.rotator import Rotator, make_rotator, rotation_kind
 from streamer.video_digest import SegmentDigester
 
 __all__ = ["JobLog", "open_job_log"]
@@ -104,7 +104,7 @@ class JobLog:
 
     def _rotator(self, name: str) -> Rotator:
         return make_rotator(
-            "reference" if self._header.rotation == "reference" else "orthogonal",
+            rotation_kind(self._header.rotation),
             scope_key=self._scope_key(name),
             angle_deg=self._header.angle_deg,
             dim=self._dim,

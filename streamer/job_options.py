@@ -8,19 +8,23 @@ from dataclasses import replace
 from engines.arrays import Float32Array
 from streamer.analysis import AnalysisOptions
 from streamer.backoff import BackoffOptions
+from streamer.blender import Blender
 from streamer.config import AppConfig
 from streamer.extension import ExtensionOptions
+from streamer.face_finder import FaceFinder, input_side_px
 from streamer.likeness import LikenessGuard
 from streamer.live_source import LiveOptions
 from streamer.look_back import LookBackOptions
+from streamer.media_info import MediaInfo, Notices
 from streamer.models import Models
 from streamer.reassociation import ReassociationOptions
+from streamer.renderer import Renderer
 from streamer.scene_cut import SceneCutOptions
 from streamer.sink import SinkOptions
 from streamer.source import SourceOptions
 from streamer.tracker import TrackerOptions
 
-__all__ = ["analysis_options", "likeness_guard", "live_options", "sink_options"]
+__all__ = ["analysis_options", "face_finder", "live_options", "make_renderer", "sink_options"]
 
 
 def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
@@ -35,12 +39,44 @@ def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
     )
 
 
-def likeness_guard(
-    config: AppConfig, models: Models, originals: Mapping[int, Float32Array]
-) -> LikenessGuard | None:
-    """What rejects synthetic faces that still look like the person; None when it is off."""
+def face_finder(config: AppConfig, models: Models, info: MediaInfo) -> FaceFinder:
+    """What finds the faces of a video."""
+    return FaceFinder(
+        models.detector,
+        rotation_deg=info.rotation_deg,
+        long_side_px=input_side_px(info.size_hw, config.detector.long_side_px),
+    )
+
+
+def make_renderer(
+    config: AppConfig,
+    models: Models,
+    *,
+    targets: Mapping[int, Float32Array],
+    originals: Mapping[int, Float32Array],
+    seal: bool,
+    notices: Notices,
+) -> Renderer:
+    """What draws the frames.
+
+    Args:
+        config: how faces are covered.
+        models: generator and encoder.
+        targets: identity id -> (512,) embedding of the new face.
+        originals: identity id -> (512,) embedding of the person, for the likeness guard.
+        seal: keep the original regions for the key log.
+        notices: told when the generator fails.
+    """
     limit = config.cover.most_alike
-    return LikenessGuard(models.embedder, originals, most_alike=limit) if limit < 1 else None
+    guard = LikenessGuard(models.embedder, originals, most_alike=limit) if limit < 1 else None
+    return Renderer(
+        models.generator,
+        Blender(fallback=config.cover.fallback),
+        targets if config.cover.replace else {},
+        guard=guard,
+        seal=seal,
+        notices=notices,
+    )
 
 
 def live_options(config: AppConfig, *, is_file: bool) -> LiveOptions:

@@ -11,21 +11,19 @@ from typing import Final
 import numpy as np
 
 from engines.arrays import Float32Array
-from streamer.blender import Blender
 from streamer.channel import Channel
 from streamer.config import AppConfig
-from streamer.face_finder import FaceFinder, input_side_px
 from streamer.file_job import worker_count
 from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
 from streamer.job_log import JobLog, open_job_log
-from streamer.job_options import analysis_options, likeness_guard, sink_options
+from streamer.job_options import analysis_options, face_finder, make_renderer, sink_options
 from streamer.live_source import LiveItem, LiveOptions, LiveSource, Reconnected
 from streamer.live_tracks import LiveTracks, PlannedFrame
 from streamer.media_info import Notices
 from streamer.models import Models, load_models
 from streamer.progress import ProgressSink, Tick
-from streamer.renderer import RenderedFrame, Renderer
+from streamer.renderer import RenderedFrame
 from streamer.runner import StageRunner
 from streamer.sink import Sink, open_sink
 
@@ -102,21 +100,17 @@ class _LiveJob:
         info = source.info
         self._source, self._sink, self._log = source, sink, log
         self._progress, self._now = progress, now
-        self._finder = FaceFinder(
-            models.detector,
-            rotation_deg=info.rotation_deg,
-            long_side_px=input_side_px(info.size_hw, config.detector.long_side_px),
-        )
+        self._finder = face_finder(config, models, info)
         options = analysis_options(config, models, workers=1, frame_count=None)
         self.tracks = LiveTracks(
             options, models.embedder, depth_frames=config.cover.look_back_frames
         )
         self._targets: dict[int, Float32Array] = {}
-        self._renderer = Renderer(
-            models.generator,
-            Blender(fallback=config.cover.fallback),
-            self._targets if config.cover.replace else {},
-            guard=likeness_guard(config, models, self.tracks.embeddings),
+        self._renderer = make_renderer(
+            config,
+            models,
+            targets=self._targets,
+            originals=self.tracks.embeddings,
             seal=log.is_sealing,
             notices=notices,
         )

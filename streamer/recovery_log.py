@@ -13,7 +13,7 @@ from streamer.identity import IdentitySpace
 from streamer.key_log import FrameRecords, KeyLogCursor, KeyLogHeader, TrackStart
 from streamer.key_log_cursor import ChunkSource
 from streamer.keys import KeyScope
-from streamer.rotator import RotationKind, Rotator, make_rotator
+from streamer.rotator import Rotator, make_rotator, rotation_kind
 
 __all__ = ["FrameLookup", "RecoveryLog", "RecoverySource"]
 
@@ -112,8 +112,9 @@ class RecoveryLog:
         key = start.key
         if key is None:
             key = self._scope_keys[(start.scope, start.scope_id)]
-        kind: RotationKind = "reference" if start.rotation == "reference" else "orthogonal"
-        return make_rotator(kind, scope_key=key, angle_deg=start.angle_deg, dim=dim)
+        return make_rotator(
+            rotation_kind(start.rotation), scope_key=key, angle_deg=start.angle_deg, dim=dim
+        )
 
     def original_identities(
         self, read_back: dict[int, Float32Array], space: IdentitySpace

@@ -23,6 +23,7 @@ __all__ = [
     "Rotator",
     "angle_for_level",
     "make_rotator",
+    "rotation_kind",
 ]
 
 ROTATION_VERSION: Final = 1
@@ -120,6 +121,11 @@ class IdentityRotator:
 
     def _scaled(self, values: Float64Array) -> Float32Array:
         return unit64(values).astype(np.float32)
+
+
+def rotation_kind(name: str) -> RotationKind:
+    """The kind that a key log names; its header has refused all other names already."""
+    return "reference" if name == "reference" else "orthogonal"
 
 
 def make_rotator(
