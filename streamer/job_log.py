@@ -95,6 +95,11 @@ class JobLog:
         return None if self._writer is None else self._writer.path
 
     @property
+    def size_bytes(self) -> int:
+        """How much of the log is on the disk, 0 when there is none."""
+        return 0 if self._writer is None else self._writer.size_bytes
+
+    @property
     def is_sealing(self) -> bool:
         """Whether original regions are to be kept."""
         return self._writer is not None and self._header.is_sealed

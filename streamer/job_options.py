@@ -18,7 +18,7 @@ from streamer.look_back import LookBackOptions
 from streamer.media_info import MediaInfo, Notices
 from streamer.models import Models
 from streamer.reassociation import ReassociationOptions
-from streamer.renderer import Renderer
+from streamer.renderer import Renderer, RenderObserver
 from streamer.scene_cut import SceneCutOptions
 from streamer.sink import SinkOptions
 from streamer.source import SourceOptions
@@ -56,6 +56,7 @@ def make_renderer(
     originals: Mapping[int, Float32Array],
     seal: bool,
     notices: Notices,
+    observer: RenderObserver | None = None,
 ) -> Renderer:
     """What draws the frames.
 
@@ -66,6 +67,7 @@ def make_renderer(
         originals: identity id -> (512,) embedding of the person, for the likeness guard.
         seal: keep the original regions for the key log.
         notices: told when the generator fails.
+        observer: told each time it fails or a guard refuses a face.
     """
     limit = config.cover.most_alike
     guard = LikenessGuard(models.embedder, originals, most_alike=limit) if limit < 1 else None
@@ -76,6 +78,7 @@ def make_renderer(
         guard=guard,
         seal=seal,
         notices=notices,
+        observer=observer,
     )
 
 

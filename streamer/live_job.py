@@ -11,6 +11,8 @@ from typing import Final
 import numpy as np
 
 from engines.arrays import Float32Array
+from streamer.blender import BlendResult
+from streamer.camera_status import CameraStatus
 from streamer.channel import Channel
 from streamer.config import AppConfig
 from streamer.file_job import worker_count
@@ -23,6 +25,7 @@ from streamer.live_tracks import LiveTracks, PlannedFrame
 from streamer.media_info import Notices
 from streamer.models import Models, load_models
 from streamer.progress import ProgressSink, Tick
+from streamer.redact import display_name
 from streamer.renderer import RenderedFrame
 from streamer.runner import StageRunner
 from streamer.sink import Sink, open_sink
@@ -95,10 +98,12 @@ class _LiveJob:
         notices: Notices,
         *,
         progress: ProgressSink,
+        status: CameraStatus,
         now: Callable[[], float],
     ) -> None:
         info = source.info
         self._source, self._sink, self._log = source, sink, log
+        self._status = status
         self._progress, self._now = progress, now
         self._finder = face_finder(config, models, info)
         options = analysis_options(config, models, workers=1, frame_count=None)
@@ -113,6 +118,7 @@ class _LiveJob:
             originals=self.tracks.embeddings,
             seal=log.is_sealing,
             notices=notices,
+            observer=status,
         )
         self._arrived_s: dict[int, float] = {}
         self.incoming: Channel[LiveItem] = Channel(
@@ -135,6 +141,9 @@ class _LiveJob:
         for item in self._source:
             if isinstance(item, Frame):
                 self._arrived_s[item.index] = self._now()
+                self._status.arrived()
+            elif isinstance(item, Reconnected):
+                self._status.reconnected()
             self.incoming.send(item)
         self.incoming.close()
 
@@ -178,21 +187,29 @@ class _LiveJob:
             self._sink.write(result.frame)
             self.replaced += len(result.replaced)
             self.covered += len(result.filled)
-            self._note_latency(result.frame.index)
+            self._tell(result, self._note_latency(result.frame.index))
             faces = len(result.replaced) + len(result.filled)
             self._progress.update(
                 Tick("live", self._sink.frames_written, None, faces, self.tracks.track_count)
             )
 
-    def _note_latency(self, index: int) -> None:
+    def _tell(self, result: BlendResult, latency_s: float | None) -> None:
+        status = self._status
+        status.put_out(result, latency_s)
+        status.queues({"detect": len(self.incoming), "write": len(self._outgoing)})
+        status.totals(dropped=self.incoming.dropped, key_log_bytes=self._log.size_bytes)
+
+    def _note_latency(self, index: int) -> float | None:
         arrived_s = self._arrived_s.pop(index, None)
-        if arrived_s is not None:
-            self.latencies_s.append(self._now() - arrived_s)
+        latency_s = None if arrived_s is None else self._now() - arrived_s
+        if latency_s is not None:
+            self.latencies_s.append(latency_s)
         if len(self.latencies_s) > _MOST_LATENCIES:
             del self.latencies_s[: _MOST_LATENCIES // 2]
         # Dropped frames never come out; their arrival times must not pile up.
         for old in [key for key in list(self._arrived_s) if key < index]:
             self._arrived_s.pop(old, None)
+        return latency_s
 
 
 def anonymize_live(
@@ -202,6 +219,7 @@ def anonymize_live(
     *,
     stop: StopRequest,
     progress: ProgressSink,
+    status: CameraStatus | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> LiveReport:
     """Anonymise a camera until somebody asks to stop.
@@ -212,17 +230,21 @@ def anonymize_live(
         password: None exactly when irreversible.
         stop: ends the run in good order.
         progress: is told about each frame.
+        status: is told what happens, for whoever watches.
         now: monotonic clock in seconds.
 
     Raises:
         AnonymizerError: whatever went wrong; what was written stays as a partial file.
     """
-    notices = Notices()
+    status = status or CameraStatus(display_name(request.url), now=now)
+    status.job_started()
+    notices = Notices(status.error)
     models = load_models(config, threads=worker_count(config))
     try:
         source = LiveSource(
-            request.url, options=request.options, notices=notices, stop=stop, now=now
-        )
+            request.url, options=request.options, notices=notices, stop=stop, now=now,
+            on_lost=lambda reason: status.state("reconnecting", reason),
+        )  # fmt: skip
         sink = open_sink(
             request.out,
             source.info,
@@ -237,7 +259,10 @@ def anonymize_live(
             sink.listen(log.coded)
             # A crash must not leave pictures whose way back is lost.
             sink.write_after(log.flush)
-            job = _LiveJob(source, sink, log, models, config, notices, progress=progress, now=now)
+            job = _LiveJob(
+                source, sink, log, models, config, notices,
+                progress=progress, status=status, now=now,
+            )  # fmt: skip
             try:
                 job.run()
                 sink.close()

@@ -71,6 +71,7 @@ class LiveSource:
         stop: ends the iteration.
         now: monotonic clock in seconds.
         sleep: waits for some seconds.
+        on_lost: told why, each time the connection is lost or an attempt to reconnect fails.
 
     Raises:
         SourceOpenError: the first connection fails; a wrong address should be told at once.
@@ -85,8 +86,10 @@ class LiveSource:
         stop: StopRequest,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        on_lost: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._url = url
+        self._on_lost = on_lost
         self._options = options
         self._notices = notices
         self._stop = stop
@@ -132,6 +135,7 @@ class LiveSource:
                         break
             except MediaError as exc:
                 self._notices.add(f"{exc}; trying to reconnect")
+                self._on_lost(str(exc))
             finally:
                 source.close()
             if self._options.is_file:
@@ -145,6 +149,7 @@ class LiveSource:
             try:
                 return self._connect(), attempts
             except SourceOpenError as exc:
+                self._on_lost(str(exc))
                 limit_s = self._options.give_up_s
                 waited_s = self._now() - self._last_wall_s
                 if limit_s is not None and waited_s > limit_s:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -21,14 +21,20 @@ class Notices:
     """What could not be kept or went wrong, each said once, in the order it was found.
 
     Every notice is also logged as a warning when it is added. Adding from several threads is safe.
+
+    Args:
+        listener: told about every notice, also about those that were said before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, listener: Callable[[str], None] | None = None) -> None:
+        self._listener = listener
         # A dict keeps the order and makes the test for repetition cheap and atomic.
         self._texts: dict[str, None] = {}
 
     def add(self, text: str) -> None:
         """Record a notice unless the same one is there already."""
+        if self._listener is not None:
+            self._listener(text)
         if text not in self._texts:
             self._texts[text] = None
             _log.warning("%s", text)

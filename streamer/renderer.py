@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -21,13 +21,25 @@ from streamer.media_info import Notices
 from streamer.plan import FramePlan, PlannedFace
 from streamer.sealed_patch import seal_region
 
-__all__ = ["RenderedFrame", "Renderer", "is_replaced"]
+__all__ = ["RenderObserver", "RenderedFrame", "Renderer", "is_replaced"]
 
 # A face that still correlates this much with the old one, or of which too little was painted,
 # counts as not replaced (a generator that copies its input would do that).
 _SAME_CORRELATION: Final = 0.985
 _SAME_DIFFERENCE: Final = 4.0
 _PAINTED_MIN: Final = 0.6
+
+
+class RenderObserver(Protocol):
+    """Whoever counts what goes wrong; called by the thread that renders."""
+
+    def guard_rejected(self, count: int) -> None:
+        """So many synthetic faces of a frame still showed the person and were not used."""
+        ...
+
+    def engine_failed(self, text: str) -> None:
+        """The generator failed for a frame, whose faces are covered instead."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +82,7 @@ class Renderer:
         guard: rejects synthetic faces that still look like the person.
         seal: keep the original regions for the key log.
         notices: told when the generator fails.
+        observer: told each time it fails or a guard refuses a face.
     """
 
     def __init__(
@@ -81,8 +94,10 @@ class Renderer:
         guard: LikenessGuard | None,
         seal: bool,
         notices: Notices,
+        observer: RenderObserver | None = None,
     ) -> None:
         self._guard = guard
+        self._observer = observer
         self._generator = generator
         self._blender = blender
         self._identities = identities
@@ -123,15 +138,21 @@ class Renderer:
             faces, alphas = self._generator.generate(crops, targets)
         except EngineRunError as exc:
             # Fail closed: the faces of this frame are covered instead.
-            self._notices.add(f"the generator failed, faces are covered instead: {exc}")
+            text = f"the generator failed, faces are covered instead: {exc}"
+            self._notices.add(text)
+            if self._observer is not None:
+                self._observer.engine_failed(text)
             return {}
         masks = alphas * face_mask(size)
         alike = self._alike(crops, faces, masks, [face.identity_id for face, _ in wanted])
-        return {
+        usable = {
             face.track_id: GeneratedFace(face.track_id, faces[row], masks[row], matrix)
             for row, (face, matrix) in enumerate(wanted)
             if is_replaced(crops[row], faces[row], masks[row]) and not alike[row]
         }
+        if self._observer is not None and len(usable) < len(wanted):
+            self._observer.guard_rejected(len(wanted) - len(usable))
+        return usable
 
     def _alike(
         self, crops: UInt8Array, faces: UInt8Array, masks: Float32Array, identity_ids: list[int]

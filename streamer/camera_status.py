@@ -1,0 +1,293 @@
+"""CameraStatus: what one camera is doing, written by its job and read by whoever watches."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from streamer.blender import AnonymizedFrame, BlendResult
+from streamer.camera_history import CameraHistory, HistoryPoint
+from streamer.latency import LatencyHistogram, LatencySnapshot
+from streamer.redact import redact_text
+
+__all__ = [
+    "STATES",
+    "CameraSnapshot",
+    "CameraState",
+    "CameraStatus",
+    "ErrorNote",
+    "SinkHealth",
+]
+
+CameraState: TypeAlias = Literal["connecting", "live", "reconnecting", "failed", "stopped"]
+STATES: Final[tuple[CameraState, ...]] = (
+    *("connecting", "live", "reconnecting", "failed", "stopped"),
+)
+_MOST_ERRORS: Final = 20
+# A job that takes frames in but gives none out for this time hangs.
+_STUCK_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorNote:
+    """Something that went wrong.
+
+    Attributes:
+        unix_s: when it happened last, seconds since 1970 UTC.
+        text: what, without credentials.
+        count: how often in a row.
+    """
+
+    unix_s: float
+    text: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SinkHealth:
+    """How one output of a camera is.
+
+    Attributes:
+        state: "up" or "down".
+        dropped: frames that it could not take in time.
+        reconnects: how often it came back.
+    """
+
+    state: Literal["up", "down"] = "up"
+    dropped: int = 0
+    reconnects: int = 0
+
+
+@dataclass(slots=True)
+class _Counters:
+    frames_in: int = 0
+    frames_out: int = 0
+    frames_dropped: int = 0
+    faces_replaced: int = 0
+    faces_covered: int = 0
+    guard_rejections: int = 0
+    engine_errors: int = 0
+    reconnects: int = 0
+    restarts: int = 0
+    key_log_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSnapshot:
+    """A camera at one moment.
+
+    Attributes:
+        name: of the camera, as its label.
+        state: what it is doing.
+        reason: why, empty when there is nothing to say.
+        state_age_s: for how long.
+        silence_s: time since the last frame was put out, None before the first one.
+        is_stuck: frames come in and none go out.
+        frames_in: frames that came from the camera.
+        frames_out: frames put out.
+        frames_dropped: whole frames dropped before detection.
+        faces_replaced: faces in frames that got a synthetic one.
+        faces_covered: faces in frames that were pixelated or filled.
+        guard_rejections: synthetic faces refused because the person could still be seen in them.
+        engine_errors: frames for which a network failed.
+        reconnects: lost connections that came back.
+        restarts: how often the job was started again after a failure.
+        key_log_bytes: bytes of key log written.
+        fps: frames put out a second, over the last few seconds.
+        latency: time from the arrival of a frame to its leaving.
+        queues: frames that wait, by place.
+        sinks: outputs by name.
+        errors: the newest errors, newest first.
+        history: the last minutes.
+    """
+
+    name: str
+    state: CameraState
+    reason: str
+    state_age_s: float
+    silence_s: float | None
+    is_stuck: bool
+    frames_in: int
+    frames_out: int
+    frames_dropped: int
+    faces_replaced: int
+    faces_covered: int
+    guard_rejections: int
+    engine_errors: int
+    reconnects: int
+    restarts: int
+    key_log_bytes: int
+    fps: float
+    latency: LatencySnapshot
+    queues: Mapping[str, int] = field(default_factory=dict)
+    sinks: Mapping[str, SinkHealth] = field(default_factory=dict)
+    errors: tuple[ErrorNote, ...] = ()
+    history: tuple[HistoryPoint, ...] = ()
+
+
+class CameraStatus:
+    """Everything there is to know about a camera while it runs. All methods are thread-safe.
+
+    Counters go on for the life of this object: a job that is started again keeps its status.
+
+    Args:
+        name: of the camera; shown to whoever may watch, so no credentials.
+        now: monotonic clock in seconds.
+        wall: seconds since 1970 UTC, for the times of errors only.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = name
+        self._now, self._wall = now, wall
+        self._lock = threading.Lock()
+        self._state: CameraState = "connecting"
+        self._reason = ""
+        self._since_s = now()
+        self._last_in_s: float | None = None
+        self._last_out_s: float | None = None
+        self._counters = _Counters()
+        self._dropped_before = 0
+        self._key_log_before = 0
+        self._latency = LatencyHistogram()
+        self._history = CameraHistory(now())
+        self._queues: dict[str, int] = {}
+        self._sinks: dict[str, SinkHealth] = {}
+        self._errors: deque[ErrorNote] = deque(maxlen=_MOST_ERRORS)
+        self._latest: AnonymizedFrame | None = None
+
+    @property
+    def latest(self) -> AnonymizedFrame | None:
+        """The newest frame that was put out; there is no way to a frame as the camera gave it."""
+        return self._latest
+
+    def state(self, state: CameraState, reason: str = "") -> None:
+        """Say what the camera is doing now; `reason` is redacted here."""
+        with self._lock:
+            if state != self._state:
+                self._since_s = self._now()
+            self._state, self._reason = state, redact_text(reason)
+
+    def error(self, text: str) -> None:
+        """Note what went wrong; credentials in URLs are removed here."""
+        shown = redact_text(text)
+        with self._lock:
+            note = ErrorNote(self._wall(), shown)
+            if self._errors and self._errors[-1].text == shown:
+                note = ErrorNote(note.unix_s, shown, self._errors.pop().count + 1)
+            self._errors.append(note)
+
+    def job_started(self) -> None:
+        """A job begins, perhaps once more; totals that it reports start from nothing again."""
+        with self._lock:
+            self._dropped_before = self._counters.frames_dropped
+            self._key_log_before = self._counters.key_log_bytes
+
+    def job_failed(self, text: str) -> None:
+        """A job has ended with an error and will be started again."""
+        self.error(text)
+        with self._lock:
+            self._counters.restarts += 1
+
+    def arrived(self) -> None:
+        """A frame came from the camera."""
+        with self._lock:
+            self._counters.frames_in += 1
+            self._last_in_s = self._now()
+            if self._state in ("connecting", "reconnecting"):
+                self._state, self._reason, self._since_s = "live", "", self._last_in_s
+
+    def reconnected(self) -> None:
+        """The connection was lost and is back."""
+        with self._lock:
+            self._counters.reconnects += 1
+
+    def put_out(self, result: BlendResult, latency_s: float | None) -> None:
+        """A frame has left.
+
+        Raises:
+            TypeError: it is no anonymised frame.
+        """
+        if not isinstance(result.frame, AnonymizedFrame):
+            raise TypeError(f"only AnonymizedFrame may be shown, got {type(result.frame).__name__}")
+        with self._lock:
+            counters = self._counters
+            counters.frames_out += 1
+            counters.faces_replaced += len(result.replaced)
+            counters.faces_covered += len(result.filled)
+            self._last_out_s = self._now()
+            self._latest = result.frame
+            if latency_s is not None:
+                self._latency.add(latency_s)
+            self._history.add(self._last_out_s, latency_s or 0.0)
+
+    def totals(self, *, dropped: int, key_log_bytes: int) -> None:
+        """Totals of the job that runs: frames dropped before detection, bytes of its key log."""
+        with self._lock:
+            self._counters.frames_dropped = self._dropped_before + dropped
+            self._counters.key_log_bytes = self._key_log_before + key_log_bytes
+
+    def queues(self, waiting: Mapping[str, int]) -> None:
+        """Frames that wait, by place."""
+        with self._lock:
+            self._queues.update(waiting)
+
+    def sink(self, name: str, health: SinkHealth) -> None:
+        """How an output is; its name must hold no credentials."""
+        with self._lock:
+            self._sinks[name] = health
+
+    def guard_rejected(self, count: int) -> None:
+        """Synthetic faces were refused because the person could still be seen in them."""
+        with self._lock:
+            self._counters.guard_rejections += count
+
+    def engine_failed(self, text: str) -> None:
+        """A network failed for one frame, whose faces were covered instead."""
+        self.error(text)
+        with self._lock:
+            self._counters.engine_errors += 1
+
+    def snapshot(self) -> CameraSnapshot:
+        """Everything at this moment."""
+        with self._lock:
+            now_s, counters = self._now(), self._counters
+            return CameraSnapshot(
+                name=self.name,
+                state=self._state,
+                reason=self._reason,
+                state_age_s=now_s - self._since_s,
+                silence_s=None if self._last_out_s is None else now_s - self._last_out_s,
+                is_stuck=self._is_stuck(now_s),
+                frames_in=counters.frames_in,
+                frames_out=counters.frames_out,
+                frames_dropped=counters.frames_dropped,
+                faces_replaced=counters.faces_replaced,
+                faces_covered=counters.faces_covered,
+                guard_rejections=counters.guard_rejections,
+                engine_errors=counters.engine_errors,
+                reconnects=counters.reconnects,
+                restarts=counters.restarts,
+                key_log_bytes=counters.key_log_bytes,
+                fps=self._history.fps(now_s),
+                latency=self._latency.snapshot(),
+                queues=dict(self._queues),
+                sinks=dict(self._sinks),
+                errors=tuple(reversed(self._errors)),
+                history=self._history.points(now_s),
+            )
+
+    def _is_stuck(self, now_s: float) -> bool:
+        if self._state != "live" or self._last_in_s is None or now_s - self._last_in_s > _STUCK_S:
+            return False
+        since_s = self._since_s if self._last_out_s is None else self._last_out_s
+        return now_s - since_s > _STUCK_S
