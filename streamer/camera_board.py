@@ -1,12 +1,30 @@
-"""CameraBoard: the status of every camera of a process, in the order of the configuration."""
+"""CameraBoard: every camera of a process, in the order of the configuration."""
 
 from __future__ import annotations
 
 import threading
+from typing import Protocol
 
-from streamer.camera_status import CameraSnapshot, CameraStatus
+from streamer.camera_snapshot import CameraSnapshot
 
-__all__ = ["CameraBoard"]
+__all__ = ["CameraBoard", "CameraEntry"]
+
+
+class CameraEntry(Protocol):
+    """A camera as the board sees it: a `CameraStatus`, or a link to the process that has one."""
+
+    @property
+    def name(self) -> str:
+        """Its label."""
+        ...
+
+    def snapshot(self) -> CameraSnapshot:
+        """Everything at this moment; returns at once."""
+        ...
+
+    def preview_jpeg(self) -> bytes | None:
+        """The newest anonymised frame as a JPEG picture, None while there is none."""
+        ...
 
 
 class CameraBoard:
@@ -14,20 +32,19 @@ class CameraBoard:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._cameras: dict[str, CameraStatus] = {}
+        self._cameras: dict[str, CameraEntry] = {}
 
-    def add(self, status: CameraStatus) -> CameraStatus:
-        """Show a camera; one of the same name is replaced. Returns the same object."""
+    def add(self, camera: CameraEntry) -> None:
+        """Show a camera; one of the same name is replaced."""
         with self._lock:
-            self._cameras[status.name] = status
-        return status
+            self._cameras[camera.name] = camera
 
     def remove(self, name: str) -> None:
         """Show it no longer; nothing happens when there is none of this name."""
         with self._lock:
             self._cameras.pop(name, None)
 
-    def get(self, name: str) -> CameraStatus | None:
+    def get(self, name: str) -> CameraEntry | None:
         """The camera of this name, None when there is none."""
         with self._lock:
             return self._cameras.get(name)

@@ -2,64 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Final
 
 from streamer.blender import AnonymizedFrame, BlendResult
-from streamer.camera_history import CameraHistory, HistoryPoint
-from streamer.latency import LatencyHistogram, LatencySnapshot
+from streamer.camera_history import CameraHistory
+from streamer.camera_snapshot import CameraSnapshot, CameraState, ErrorNote, SinkHealth
+from streamer.latency import LatencyHistogram
+from streamer.preview import preview_jpeg
 from streamer.redact import redact_text
 
-__all__ = [
-    "STATES",
-    "CameraSnapshot",
-    "CameraState",
-    "CameraStatus",
-    "ErrorNote",
-    "SinkHealth",
-]
+__all__ = ["CameraStatus"]
 
-CameraState: TypeAlias = Literal["connecting", "live", "reconnecting", "failed", "stopped"]
-STATES: Final[tuple[CameraState, ...]] = (
-    *("connecting", "live", "reconnecting", "failed", "stopped"),
-)
 _MOST_ERRORS: Final = 20
+_log = logging.getLogger(__name__)
+
 # A job that takes frames in but gives none out for this time hangs.
 _STUCK_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorNote:
-    """Something that went wrong.
-
-    Attributes:
-        unix_s: when it happened last, seconds since 1970 UTC.
-        text: what, without credentials.
-        count: how often in a row.
-    """
-
-    unix_s: float
-    text: str
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class SinkHealth:
-    """How one output of a camera is.
-
-    Attributes:
-        state: "up" or "down".
-        dropped: frames that it could not take in time.
-        reconnects: how often it came back.
-    """
-
-    state: Literal["up", "down"] = "up"
-    dropped: int = 0
-    reconnects: int = 0
 
 
 @dataclass(slots=True)
@@ -74,59 +38,6 @@ class _Counters:
     reconnects: int = 0
     restarts: int = 0
     key_log_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CameraSnapshot:
-    """A camera at one moment.
-
-    Attributes:
-        name: of the camera, as its label.
-        state: what it is doing.
-        reason: why, empty when there is nothing to say.
-        state_age_s: for how long.
-        silence_s: time since the last frame was put out, None before the first one.
-        is_stuck: frames come in and none go out.
-        frames_in: frames that came from the camera.
-        frames_out: frames put out.
-        frames_dropped: whole frames dropped before detection.
-        faces_replaced: faces in frames that got a synthetic one.
-        faces_covered: faces in frames that were pixelated or filled.
-        guard_rejections: synthetic faces refused because the person could still be seen in them.
-        engine_errors: frames for which a network failed.
-        reconnects: lost connections that came back.
-        restarts: how often the job was started again after a failure.
-        key_log_bytes: bytes of key log written.
-        fps: frames put out a second, over the last few seconds.
-        latency: time from the arrival of a frame to its leaving.
-        queues: frames that wait, by place.
-        sinks: outputs by name.
-        errors: the newest errors, newest first.
-        history: the last minutes.
-    """
-
-    name: str
-    state: CameraState
-    reason: str
-    state_age_s: float
-    silence_s: float | None
-    is_stuck: bool
-    frames_in: int
-    frames_out: int
-    frames_dropped: int
-    faces_replaced: int
-    faces_covered: int
-    guard_rejections: int
-    engine_errors: int
-    reconnects: int
-    restarts: int
-    key_log_bytes: int
-    fps: float
-    latency: LatencySnapshot
-    queues: Mapping[str, int] = field(default_factory=dict)
-    sinks: Mapping[str, SinkHealth] = field(default_factory=dict)
-    errors: tuple[ErrorNote, ...] = ()
-    history: tuple[HistoryPoint, ...] = ()
 
 
 class CameraStatus:
@@ -170,12 +81,27 @@ class CameraStatus:
         """The newest frame that was put out; there is no way to a frame as the camera gave it."""
         return self._latest
 
+    def preview_jpeg(self) -> bytes | None:
+        """The newest frame that was put out as a JPEG picture, None before the first one."""
+        frame = self._latest
+        return None if frame is None else preview_jpeg(frame)
+
     def state(self, state: CameraState, reason: str = "") -> None:
         """Say what the camera is doing now; `reason` is redacted here."""
+        shown = redact_text(reason)
         with self._lock:
-            if state != self._state:
+            is_new = state != self._state
+            if is_new:
                 self._since_s = self._now()
-            self._state, self._reason = state, redact_text(reason)
+            self._state, self._reason = state, shown
+        if is_new:
+            self._say(state, shown)
+
+    def _say(self, state: CameraState, reason: str) -> None:
+        why = f": {reason}" if reason else ""
+        _log.info(
+            "camera %s is %s%s", self.name, state, why, extra={"camera": self.name, "state": state}
+        )
 
     def error(self, text: str) -> None:
         """Note what went wrong; credentials in URLs are removed here."""
@@ -203,8 +129,9 @@ class CameraStatus:
         with self._lock:
             self._counters.frames_in += 1
             self._last_in_s = self._now()
-            if self._state in ("connecting", "reconnecting"):
-                self._state, self._reason, self._since_s = "live", "", self._last_in_s
+            is_new = self._state in ("connecting", "reconnecting")
+        if is_new:
+            self.state("live")
 
     def reconnected(self) -> None:
         """The connection was lost and is back."""

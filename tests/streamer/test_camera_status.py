@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 from types import SimpleNamespace
 from typing import cast
 
+import cv2
+import numpy as np
 import pytest
 
-from streamer.blender import BlendResult
+from streamer.blender import AnonymizedFrame, BlendResult
 from streamer.camera_board import CameraBoard
 from streamer.camera_history import CameraHistory
+from streamer.camera_snapshot import CameraSnapshot, SinkHealth
 from streamer.camera_status import CameraStatus
 from streamer.latency import BUCKETS_S, LatencyHistogram
+from streamer.preview import preview_jpeg
 from tests.factories import make_frame
 from tests.media import anonymized
 
@@ -162,10 +166,40 @@ def test_the_board_keeps_the_order_and_replaces_by_name() -> None:
     board = CameraBoard()
     for name in ("b", "a"):
         board.add(CameraStatus(name))
-    again = board.add(CameraStatus("b"))
+    again = CameraStatus("b")
+    board.add(again)
     assert [camera.name for camera in board.snapshots()] == ["b", "a"]
     assert board.get("b") is again
     board.remove("b")
     board.remove("b")
     assert board.get("b") is None
-    assert replace(board.snapshots()[0], state_age_s=0).name == "a"
+
+
+def test_a_snapshot_survives_json() -> None:
+    status = _status()
+    status.arrived()
+    status.put_out(_result(), 0.1)
+    status.sink("rtsp", SinkHealth("down", 5, 1, 2, "refused"))
+    status.error("bad")
+    snapshot = status.snapshot()
+    assert CameraSnapshot.from_dict(json.loads(json.dumps(snapshot.to_dict()))) == snapshot
+    with pytest.raises(ValueError, match="name"):
+        CameraSnapshot.from_dict({})
+
+
+def test_the_preview_is_a_small_picture_of_the_anonymised_frame() -> None:
+    status = _status()
+    assert status.preview_jpeg() is None
+    dark = anonymized(make_frame(size_hw=(720, 1280), value=128))
+    status.put_out(BlendResult(dark, frozenset(), frozenset(), {}), 0.1)
+    data = status.preview_jpeg()
+    assert data is not None
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (360, 640, 3)
+    assert abs(float(picture.mean()) - 130) < 3
+
+
+def test_the_preview_takes_no_source_frame() -> None:
+    with pytest.raises(TypeError):
+        preview_jpeg(cast(AnonymizedFrame, make_frame()))
