@@ -7,12 +7,12 @@ not be covered; 6 key log; 7 wrong password; 8 done, but the input was damaged o
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 
 from engines.errors import AnonymizerError
 from streamer.cli.parser import build_parser
+from streamer.json_logs import set_up_logging
 
 __all__ = ["entry_point", "main"]
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(argv)
     # What could not be kept is logged as a warning where it is noticed.
-    logging.basicConfig(level=logging.WARNING, format="warning: %(message)s", stream=sys.stderr)
+    set_up_logging(getattr(args, "log_format", "text"))
     try:
         return int(args.handler(args))
     except AnonymizerError as exc:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import re
 
-__all__ = ["display_name", "is_url", "redact_text", "redact_url"]
+__all__ = ["display_name", "is_url", "redact_secrets", "redact_text", "redact_url"]
 
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 # Query keys whose values open something; matched anywhere in the key, so `access_token` counts.
 _SECRET_KEY = re.compile(r"pass|pwd|token|secret|key|auth|sig|user|login|credential", re.IGNORECASE)
+# "password: x", "token=x", "Authorization: Bearer x", also in JSON and in Python's repr.
+_SECRET_IN_TEXT = re.compile(
+    r"""((?:authorization|password|passwd|passphrase|pwd|secret|token|api_?key|credentials?)
+    ["']?\s*[:=]\s*(?:b?["'])?(?:(?:bearer|basic|digest)\s+)?)[^\s"',;&}]+""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 
 
@@ -51,6 +57,11 @@ def _redact_query(query: str) -> str:
 def redact_text(text: str) -> str:
     """A text from elsewhere, such as a library's error, with every URL in it redacted."""
     return _URL_IN_TEXT.sub(lambda match: redact_url(match.group()), text)
+
+
+def redact_secrets(text: str) -> str:
+    """A text without credentials in URLs and without values that are named as secrets."""
+    return _SECRET_IN_TEXT.sub(r"\1***", redact_text(text))
 
 
 def display_name(source: str | os.PathLike[str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.redact import display_name, is_url, redact_text, redact_url
+from streamer.redact import display_name, is_url, redact_secrets, redact_text, redact_url
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,28 @@ def test_a_password_never_shows(password: str) -> None:
     shown = redact_url(f"rtsp://user:S{password}E@camera.example/stream")
     assert f"S{password}E" not in shown
     assert "user" not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: hunter2",
+        "{'password': 'hunter2', 'user': 'x'}",
+        '{"api_key":"hunter2"}',
+        "Authorization: Bearer hunter2",
+        "authorization=Basic hunter2",
+        "TOKEN=hunter2&x=1",
+        "passphrase = hunter2",
+        "rtsp://viewer:hunter2@192.0.2.1/x failed",
+        "http://192.0.2.1/x?sessiontoken=hunter2",
+    ],
+)
+def test_named_secrets_go(text: str) -> None:
+    shown = redact_secrets(text)
+    assert "hunter2" not in shown
+    assert "***" in shown or "192.0.2.1" in shown
+
+
+def test_ordinary_words_stay() -> None:
+    text = "the password file is readable by others; 3 tokens, key log 5 MB"
+    assert redact_secrets(text) == text
