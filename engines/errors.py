@@ -5,7 +5,8 @@ AnonymizerError            exit 1
   MediaError                    3   SourceOpenError, SourceLostError, SinkError
   EngineError                   4   EngineLoadError, EngineRunError
   CoverageError                 5   a tracked face could not be covered
-  KeyLogError                   6   KeyLogFormatError, KeyLogTruncatedError, KeyLogTamperedError
+  KeyLogError                   6   KeyLogFormatError, KeyLogTruncatedError, KeyLogTamperedError,
+                                    KeyLogExpiredError
   WrongPasswordError            7   the password does not open the key log
 
 Exit code 130 is an interruption that ended cleanly, 64 is reserved for usage errors of the command
@@ -25,6 +26,7 @@ __all__ = [
     "EngineLoadError",
     "EngineRunError",
     "KeyLogError",
+    "KeyLogExpiredError",
     "KeyLogFormatError",
     "KeyLogTamperedError",
     "KeyLogTruncatedError",
@@ -112,6 +114,10 @@ class KeyLogTruncatedError(KeyLogError):
 
 class KeyLogTamperedError(KeyLogError):
     """A part of the key log was changed, moved or belongs to another recording."""
+
+
+class KeyLogExpiredError(KeyLogError):
+    """The key log's retention time is over: its keys must not be used any more."""
 
 
 class WrongPasswordError(AnonymizerError):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -60,17 +59,44 @@ class X25519Identity:
         return self._secret.exchange(X25519PublicKey.from_public_bytes(public))
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class FileKeys:
     """All keys of one log, from its file key. Its bytes appear in no repr.
 
     Attributes:
-        file_key: 32 bytes.
         core_hash: 32 bytes, H of the header.
+
+    Args:
+        file_key: 32 bytes; kept in memory of its own, which `wipe` overwrites.
+        core_hash: 32 bytes.
     """
 
-    file_key: bytes
-    core_hash: bytes
+    __slots__ = ("_file_key", "core_hash")
+
+    def __init__(self, file_key: bytes, core_hash: bytes) -> None:
+        self._file_key = bytearray(file_key)
+        self.core_hash = core_hash
+
+    def __repr__(self) -> str:
+        return "FileKeys(***)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a log's keys are never pickled or copied")
+
+    @property
+    def file_key(self) -> bytes:
+        """A copy of the file key, to be wrapped for somebody.
+
+        Raises:
+            ValueError: the keys were wiped.
+        """
+        if not self._file_key:
+            raise ValueError("the log's keys were wiped")
+        return bytes(self._file_key)
+
+    def wipe(self) -> None:
+        """Overwrite the file key. Copies made by libraries cannot be reached from Python."""
+        self._file_key[:] = bytes(len(self._file_key))
+        self._file_key.clear()
 
     def header_mac(self, data: bytes) -> bytes:
         """MAC over the header's bytes; 32 bytes."""
@@ -114,7 +140,9 @@ class FileKeys:
         return open_chunk(self.chunk_key(prefix), self.core_hash, prefix, body)
 
     def _derive(self, what: bytes) -> bytes:
-        return derive_key(self.file_key, salt=self.core_hash, info=_LABEL + what)
+        if not self._file_key:
+            raise ValueError("the log's keys were wiped")
+        return derive_key(self._file_key, salt=self.core_hash, info=_LABEL + what)
 
 
 def open_chunk(key: bytes, core_hash: bytes, prefix: ChunkPrefix, body: bytes) -> bytes:

@@ -17,7 +17,7 @@ from pathlib import Path
 from engines.errors import KeyLogError
 from streamer.key_log_file import lock_or_refuse, sync_folder
 from streamer.key_log_inspect import inspect_outer
-from streamer.key_log_reader import read_envelope
+from streamer.key_log_open import read_envelope
 
 __all__ = ["Receipt", "erase_expired", "erase_key_log"]
 

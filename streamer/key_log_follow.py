@@ -11,7 +11,7 @@ from typing import BinaryIO
 from engines.errors import KeyLogError, KeyLogFormatError, KeyLogTamperedError
 from streamer.key_log_chunks import CHUNK_HASH_BYTES, PREFIX_BYTES, ChunkKind, decode_prefix
 from streamer.key_log_framing import ChunkRef
-from streamer.key_log_reader import read_envelope
+from streamer.key_log_open import read_envelope
 from streamer.key_log_records import NO_PTS
 
 __all__ = ["Growth", "follow_log"]

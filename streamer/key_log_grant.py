@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import struct
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -23,109 +21,25 @@ from streamer.key_log_crypto import (
     X25519Identity,
     open_chunk,
     unwrap_with_identity,
-    wrap_for_recipient,
 )
-from streamer.key_log_format import decode_records, encode_record
+from streamer.key_log_format import decode_records
 from streamer.key_log_framing import ChunkRef, read_body, scan_chunks
 from streamer.key_log_grant_format import (
-    ChunkGrant,
-    CopiedRecords,
     GrantBody,
-    TrackSpan,
     decode_grant,
-    encode_grant,
 )
 from streamer.key_log_header import KeyLogHeader
-from streamer.key_log_reader import KeyLogReader, open_log_file, read_envelope
-from streamer.key_log_records import Record, TrackStart, record_span
+from streamer.key_log_open import open_log_file, read_envelope, require_unexpired
+from streamer.key_log_records import Record, TrackStart
 from streamer.key_log_wire import ByteReader
 from streamer.keys import KeyScope, derive_key
 
-__all__ = ["GrantReader", "grant_body", "write_grant"]
+__all__ = ["GRANT_MAGIC", "GRANT_WRAP", "MAX_GRANT_BYTES", "GrantReader", "grant_cipher"]
 
-_MAGIC: Final = b"veilstream-grant/1\n"
+GRANT_MAGIC: Final = b"veilstream-grant/1\n"
 _BODY_LABEL: Final = b"veilstream-grant/1 body"
-_WRAP: Final = b"wrap-grant"
-_MAX_SEALED: Final = 64 << 20
-
-
-def grant_body(
-    reader: KeyLogReader,
-    spans: Sequence[TrackSpan],
-    *,
-    granted_by: str,
-    reason: str,
-    created_unix_us: int,
-    with_identity: bool,
-) -> GrantBody:
-    """Collect what a grant opens.
-
-    Args:
-        reader: the log, opened.
-        spans: tracks and times, one for each track.
-        granted_by: who grants.
-        reason: why.
-        created_unix_us: now.
-        with_identity: grant the tracks' identities too (for assisted and generative recovery),
-            which know no time span.
-
-    Raises:
-        KeyLogError: a track is not in the log.
-        KeyLogTamperedError: a chunk that would have to be copied was changed.
-    """
-    wanted = {span.track_id: span for span in spans}
-    chunks: list[ChunkGrant] = []
-    copies: list[CopiedRecords] = []
-    seen: set[int] = set()
-    for ref in reader.chunks:
-        prefix = ref.prefix
-        span = wanted.get(prefix.track_id)
-        if span is None:
-            continue
-        seen.add(prefix.track_id)
-        is_inside = span.first_pts <= prefix.first_pts and prefix.last_pts <= span.last_pts
-        is_outside = prefix.last_pts < span.first_pts or span.last_pts < prefix.first_pts
-        if prefix.kind is ChunkKind.TRACK_INFO:
-            if with_identity:
-                chunks.append(ChunkGrant(prefix.index, prefix.kind, reader.chunk_key(ref)))
-        elif is_inside:
-            chunks.append(ChunkGrant(prefix.index, prefix.kind, reader.chunk_key(ref)))
-        elif not is_outside:
-            copies += _copy(ref, reader.read_chunk(ref), span)
-    missing = sorted(set(wanted) - seen)
-    if missing:
-        raise KeyLogError(f"the key log has no track {', '.join(map(str, missing))}")
-    ordered = tuple(sorted(wanted.values(), key=lambda span: span.track_id))
-    return GrantBody(created_unix_us, granted_by, reason, ordered, tuple(chunks), tuple(copies))
-
-
-def write_grant(
-    path: Path,
-    body: GrantBody,
-    *,
-    core_hash: bytes,
-    recipient: bytes,
-    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
-) -> None:
-    """Write a grant for a public key to a new file of mode 0600.
-
-    Raises:
-        KeyLogError: the file exists, cannot be written, or the grant is too large.
-    """
-    grant_key = random_bytes(32)
-    ephemeral, wrapped = wrap_for_recipient(grant_key, recipient, what=_WRAP)
-    plain = encode_grant(body)
-    if len(plain) + 16 > _MAX_SEALED:
-        raise KeyLogError("the grant is over 64 MiB; grant fewer tracks, or whole chunks")
-    head = _MAGIC + core_hash + recipient + ephemeral + wrapped
-    head += struct.pack("<I", len(plain) + 16)
-    data = head + _cipher(grant_key, core_hash).encrypt(bytes(12), plain, head)
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-            file.write(data)
-    except OSError as exc:
-        raise KeyLogError(f"cannot write grant {path}: {exc.strerror}") from None
+GRANT_WRAP: Final = b"wrap-grant"
+MAX_GRANT_BYTES: Final = 64 << 20
 
 
 class GrantReader:
@@ -165,10 +79,17 @@ class GrantReader:
         )
 
     @staticmethod
-    def open(grant: Path, log: Path, identity: X25519Identity) -> GrantReader:
+    def open(
+        grant: Path,
+        log: Path,
+        identity: X25519Identity,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> GrantReader:
         """Open a log through a grant.
 
         Raises:
+            KeyLogExpiredError: the log's retention time is over.
             WrongPasswordError: the grant was made for another key.
             KeyLogFormatError: one of the two files is none.
             KeyLogTamperedError: the grant was changed or belongs to another log.
@@ -181,6 +102,7 @@ class GrantReader:
         core_hash, body = _open_grant(data, identity)
         file = open_log_file(log)
         try:
+            require_unexpired(read_envelope(file).header, log.name, now())
             return GrantReader(file, body, core_hash)
         except BaseException:
             file.close()
@@ -259,38 +181,28 @@ class GrantReader:
         self._file.close()
 
 
-def _copy(ref: ChunkRef, records: Sequence[Record], span: TrackSpan) -> list[CopiedRecords]:
-    inside = []
-    for record in records:
-        times = record_span(record)
-        if times is not None and span.first_pts <= times[0] <= span.last_pts:
-            inside.append(encode_record(record))
-    if not inside:
-        return []
-    return [CopiedRecords(ref.prefix.index, ref.prefix.track_id, b"".join(inside))]
-
-
 def _open_grant(data: bytes, identity: X25519Identity) -> tuple[bytes, GrantBody]:
-    if not data.startswith(_MAGIC):
+    if not data.startswith(GRANT_MAGIC):
         raise KeyLogFormatError("not a grant (its first line is another one)")
-    reader = ByteReader(data[len(_MAGIC) :], "grant")
+    reader = ByteReader(data[len(GRANT_MAGIC) :], "grant")
     core_hash, recipient = reader.take(32), reader.take(32)
     ephemeral, wrapped, size = reader.take(32), reader.take(48), reader.u32()
-    if size > _MAX_SEALED:
+    if size > MAX_GRANT_BYTES:
         raise KeyLogFormatError("a grant of over 64 MiB is impossible")
     head, sealed = data[: len(data) - reader.remaining], reader.take(size)
     reader.finish()
     if recipient != identity.public:
         raise WrongPasswordError("the grant was made for another key")
-    grant_key = unwrap_with_identity(wrapped, ephemeral, identity, what=_WRAP)
+    grant_key = unwrap_with_identity(wrapped, ephemeral, identity, what=GRANT_WRAP)
     if grant_key is None:
         raise KeyLogTamperedError("the grant was changed after it was written")
     try:
-        plain = _cipher(grant_key, core_hash).decrypt(bytes(12), sealed, head)
+        plain = grant_cipher(grant_key, core_hash).decrypt(bytes(12), sealed, head)
     except InvalidTag:
         raise KeyLogTamperedError("the grant was changed after it was written") from None
     return core_hash, decode_grant(plain)
 
 
-def _cipher(grant_key: bytes, core_hash: bytes) -> ChaCha20Poly1305:
+def grant_cipher(grant_key: bytes, core_hash: bytes) -> ChaCha20Poly1305:
+    """Seals and opens the body of a grant."""
     return ChaCha20Poly1305(derive_key(grant_key, salt=core_hash, info=_BODY_LABEL))

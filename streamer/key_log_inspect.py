@@ -13,7 +13,7 @@ from streamer.key_log_crypto import verify_signature
 from streamer.key_log_format import chunk_span, decode_records
 from streamer.key_log_framing import ChunkRef, Scan, read_body, scan_chunks
 from streamer.key_log_header import KeyLogHeader
-from streamer.key_log_reader import read_envelope
+from streamer.key_log_open import read_envelope
 from streamer.key_log_records import NO_PTS, End, Gap, VideoDigest
 
 __all__ = ["OuterReport", "inspect_outer"]

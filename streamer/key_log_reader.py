@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from engines.errors import (
-    KeyLogError,
     KeyLogFormatError,
     KeyLogTamperedError,
     KeyLogTruncatedError,
@@ -16,14 +16,15 @@ from engines.errors import (
 from streamer.key_log_access import Access
 from streamer.key_log_chunks import ChunkKind, encode_prefix
 from streamer.key_log_crypto import FileKeys, X25519Identity, chunk_hash, verify_signature
-from streamer.key_log_envelope import MAX_ENVELOPE, Envelope, parse_envelope, unlock
+from streamer.key_log_envelope import Envelope, unlock
 from streamer.key_log_format import chunk_span, decode_records
 from streamer.key_log_framing import ChunkRef, Damage, Scan, read_body, scan_chunks
 from streamer.key_log_header import KeyLogHeader
+from streamer.key_log_open import open_log_file, read_envelope, require_unexpired
 from streamer.key_log_records import End, Record, ScopeKey, TrackStart
 from streamer.keys import KeyScope
 
-__all__ = ["KeyLogReader", "open_log_file", "read_envelope"]
+__all__ = ["KeyLogReader"]
 
 
 class KeyLogReader:
@@ -58,6 +59,7 @@ class KeyLogReader:
         *,
         identities: Sequence[X25519Identity] = (),
         min_generation: int = 0,
+        now: Callable[[], float] = time.time,
     ) -> KeyLogReader:
         """Open a log; a cut or damaged one too, as far as its header is whole.
 
@@ -67,8 +69,10 @@ class KeyLogReader:
             identities: secret keys, tried first.
             min_generation: refuse a header from before this change of recipients, which would
                 let removed recipients back in.
+            now: wall clock in seconds since 1970 UTC, for the retention time.
 
         Raises:
+            KeyLogExpiredError: its retention time is over.
             WrongPasswordError: nothing given opens it.
             KeyLogFormatError: not a key log, another version, or a damaged header.
             KeyLogTruncatedError: the file ends inside the header.
@@ -78,6 +82,7 @@ class KeyLogReader:
         file = open_log_file(path)
         try:
             envelope = read_envelope(file)
+            require_unexpired(envelope.header, path.name, now())
             keys = unlock(envelope, password=password, identities=identities)
             if envelope.access.generation < min_generation:
                 raise KeyLogTamperedError(
@@ -226,8 +231,9 @@ class KeyLogReader:
         return key
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and wipe the keys."""
         self._file.close()
+        self._keys.wipe()
 
     def _records_of(self, kind: ChunkKind, salvage: bool) -> Iterator[Record]:
         for ref in self.chunks:
@@ -260,26 +266,3 @@ class KeyLogReader:
         for item in self._scan.damage:
             if item.position <= position:
                 raise KeyLogTamperedError(f"key log {self._name}: {item.text}")
-
-
-def read_envelope(file: BinaryIO) -> Envelope:
-    """The header at the beginning of a file.
-
-    Raises:
-        KeyLogFormatError: not a key log, another version, or a damaged header.
-        KeyLogTruncatedError: the file ends inside the header.
-    """
-    file.seek(0)
-    return parse_envelope(file.read(MAX_ENVELOPE))
-
-
-def open_log_file(path: Path) -> BinaryIO:
-    """Open a log for reading.
-
-    Raises:
-        KeyLogError: it cannot be.
-    """
-    try:
-        return path.open("rb")
-    except OSError as exc:
-        raise KeyLogError(f"cannot read key log {path}: {exc.strerror}") from None

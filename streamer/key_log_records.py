@@ -239,7 +239,7 @@ class Gap:
         _check_span(self.first_pts, self.last_pts)
 
 
-EndStatus: TypeAlias = Literal["complete", "interrupted", "failed"]
+EndStatus: TypeAlias = Literal["complete", "interrupted", "failed", "continued"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +247,7 @@ class End:
     """The final marker's summary.
 
     Attributes:
-        status: how the run ended.
+        status: how the run ended; "continued": the recording goes on in the next log.
         frames: frames written.
         tracks: tracks seen; the writer fills it in.
         faces: faces logged; the writer fills it in.

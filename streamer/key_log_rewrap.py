@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +20,7 @@ from streamer.key_log_access import Access, Stanza
 from streamer.key_log_crypto import FileKeys, X25519Identity
 from streamer.key_log_envelope import build_envelope, unlock
 from streamer.key_log_file import lock_or_refuse, sync_folder
-from streamer.key_log_reader import read_envelope
+from streamer.key_log_open import read_envelope, require_unexpired
 
 __all__ = ["add_stanzas", "change_access", "remove_recipients"]
 
@@ -44,7 +45,8 @@ def add_stanzas(
 
     Raises:
         WrongPasswordError: nothing given opens the log.
-        KeyLogError: still being written, unreadable, too many recipients, or the disk failed.
+        KeyLogError: expired, still being written, unreadable, too many recipients, or the disk
+            failed.
     """
 
     def change(access: Access, keys: FileKeys) -> tuple[Stanza, ...]:
@@ -85,16 +87,19 @@ def change_access(
     *,
     password: bytes | None,
     identities: Sequence[X25519Identity],
+    now: Callable[[], float] = time.time,
 ) -> Access:
     """Replace a log's recipients; the file is exchanged as a whole or not at all."""
     try:
         with path.open("rb") as file:
             lock_or_refuse(file.fileno(), path)
             envelope = read_envelope(file)
+            require_unexpired(envelope.header, path.name, now())
             keys = unlock(envelope, password=password, identities=identities)
             stanzas = change(envelope.access, keys)
             access = Access(envelope.access.generation + 1, stanzas)
             header = build_envelope(envelope.core, access, keys)
+            keys.wipe()
             _replace(path, header, file, envelope.size)
     except OSError as exc:
         raise KeyLogError(f"cannot change key log {path}: {exc.strerror}") from None

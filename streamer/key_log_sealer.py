@@ -48,7 +48,7 @@ class ChunkSealer:
     """The state of one log's chain. Not thread-safe; its owner locks.
 
     Args:
-        keys: of the log; dropped by `finish`.
+        keys: of the log; `wipe` overwrites them.
         signer: signs the end, or None.
     """
 
@@ -64,6 +64,16 @@ class ChunkSealer:
     def track_count(self) -> int:
         """Different tracks so far."""
         return len(self._tracks)
+
+    @property
+    def last_hash(self) -> bytes:
+        """Hash of the last chunk so far, H of the header before the first; 32 bytes."""
+        return self._previous
+
+    def wipe(self) -> None:
+        """Overwrite the keys; nothing can be sealed afterwards."""
+        self._keys.wipe()
+        self._signer = None
 
     def add(self, record: Record) -> bytes:
         """Take one record in.

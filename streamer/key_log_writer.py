@@ -21,10 +21,15 @@ from streamer.key_log_crypto import FileKeys
 from streamer.key_log_envelope import build_envelope
 from streamer.key_log_file import AppendFile
 from streamer.key_log_header import KeyLogHeader, core_hash, encode_core
-from streamer.key_log_recipients import Recipient, password_stanza, recipient_stanza
+from streamer.key_log_recipients import (
+    Recipient,
+    master_stanza,
+    password_stanza,
+    recipient_stanzas,
+)
 from streamer.key_log_records import End, Face, Record, TrackStart
 from streamer.key_log_sealer import ChunkSealer
-from streamer.keys import KdfParams
+from streamer.keys import KdfParams, MasterKey
 
 __all__ = ["KeyLogWriter"]
 
@@ -50,6 +55,7 @@ class KeyLogWriter:
         self._now = now
         self._lock = threading.Lock()
         self._flushed_at = now()
+        self._last_hash = sealer.last_hash
         self._faces = 0
         self._generated = 0
         self._filled = 0
@@ -62,7 +68,9 @@ class KeyLogWriter:
         *,
         header: KeyLogHeader,
         password: bytes | None = None,
+        master: MasterKey | None = None,
         recipients: Sequence[Recipient] = (),
+        threshold: int | None = None,
         signer: Ed25519PrivateKey | None = None,
         overwrite: bool = False,
         flush_interval_s: float = 1.0,
@@ -77,7 +85,9 @@ class KeyLogWriter:
             path: must not exist unless `overwrite`.
             header: describes the recording; its `signer` is filled in from `signer`.
             password: opens the log; stretched with the header's `kdf`, or with a fresh salt.
+            master: the same, stretched with the header's `kdf` already; instead of `password`.
             recipients: public keys whose owners may open it too.
+            threshold: only so many of the recipients together open it; None: each alone.
             signer: device key that signs the log at its end.
             overwrite: replace an existing file.
             flush_interval_s: longest time that a record stays in memory.
@@ -98,10 +108,14 @@ class KeyLogWriter:
         core = encode_core(header)
         keys = FileKeys(random_bytes(32), core_hash(core))
         kdf = header.kdf or KdfParams.generate(random_bytes)
-        stanzas = [recipient_stanza(keys, recipient) for recipient in recipients]
-        if password is not None:
-            stanzas.insert(0, password_stanza(keys, password, kdf, random_bytes=random_bytes))
-        access = Access(0, tuple(stanzas))
+        stanzas = recipient_stanzas(
+            keys, recipients, threshold=threshold, random_bytes=random_bytes
+        )
+        if master is not None:
+            stanzas = (master_stanza(keys, master, kdf, random_bytes=random_bytes), *stanzas)
+        elif password is not None:
+            stanzas = (password_stanza(keys, password, kdf, random_bytes=random_bytes), *stanzas)
+        access = Access(0, stanzas)
         file = AppendFile.create(
             path, overwrite=overwrite, fsync_interval_s=fsync_interval_s, now=now
         )
@@ -138,6 +152,11 @@ class KeyLogWriter:
     def path(self) -> Path:
         """Where the log lies."""
         return self._file.path
+
+    @property
+    def last_hash(self) -> bytes:
+        """Hash of the last chunk, once closed; a log that continues this one names it. 32 bytes."""
+        return self._last_hash
 
     @property
     def size_bytes(self) -> int:
@@ -232,7 +251,9 @@ class KeyLogWriter:
         return self._sealer
 
     def _forget(self) -> None:
-        # Dropping the last references is all that Python allows for keys held as bytes.
+        if self._sealer is not None:
+            self._last_hash = self._sealer.last_hash
+            self._sealer.wipe()
         self._sealer = None
         self._file.close()
 

@@ -138,7 +138,7 @@ class MasterKey:
         """
         if not self._key:
             raise ValueError("the master key was wiped")
-        return derive_key(bytes(self._key), salt=salt, info=info)
+        return derive_key(self._key, salt=salt, info=info)
 
     def scope_key(self, recording_id: bytes, scope: KeyScope, scope_id: str) -> bytes:
         """The rotation key of one track, recording or camera.
@@ -198,7 +198,7 @@ def derive_master_key(password: bytes, params: KdfParams) -> MasterKey:
     return MasterKey(kdf.derive(password))
 
 
-def derive_key(key: bytes, *, salt: bytes, info: bytes) -> bytes:
+def derive_key(key: bytes | bytearray, *, salt: bytes, info: bytes) -> bytes:
     """HKDF-SHA256 (RFC 5869), 32 bytes out; an empty salt is 32 zero bytes."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt or None, info=info).derive(key)
 

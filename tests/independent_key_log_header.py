@@ -102,7 +102,7 @@ def parse_core(data: bytes) -> dict[str, Any]:
     f = Fields(data)
     f.raw(16)
     f.num("q")
-    f.num("q")
+    expires = f.num("q")
     f.str8()
     f.raw(32)
     signer = f.raw(32) if f.flag() else None
@@ -133,7 +133,7 @@ def parse_core(data: bytes) -> dict[str, Any]:
         f.str8()
     ascending(keys)
     f.end()
-    return {"signer": signer}
+    return {"signer": signer, "expires": expires}
 
 
 def parse_access(data: bytes) -> list[dict[str, Any]]:

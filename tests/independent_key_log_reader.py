@@ -29,17 +29,20 @@ from tests.independent_key_log_header import (
 )
 from tests.independent_key_log_records import RecordDict, parse_records, span_of
 
-__all__ = ["read_key_log"]
+__all__ = ["links_of", "read_key_log"]
 
 
 class Log:
     """The state of reading one log."""
 
-    def __init__(self, data: bytes, password: bytes | None, secrets: Sequence[bytes]) -> None:
+    def __init__(
+        self, data: bytes, password: bytes | None, secrets: Sequence[bytes], now_us: int
+    ) -> None:
         self.data = data
         self.records: list[RecordDict] = []
         self.tracks: set[int] = set()
         self.index = 0
+        self.now_us = now_us
         self.read_header(password, secrets)
 
     def read_header(self, password: bytes | None, secrets: Sequence[bytes]) -> None:
@@ -58,8 +61,11 @@ class Log:
         check = hashlib.sha256(data[: at + 32]).digest()
         need(check == data[at + 32 : at + 64], "check")
         core, access = parts
-        self.signer = parse_core(core)["signer"]
+        fields = parse_core(core)
+        self.signer = fields["signer"]
         stanzas = parse_access(access)
+        is_over = 0 < fields["expires"] <= self.now_us
+        need(not is_over, "retention", "expired")
         self.h = hashlib.sha256(MAGIC + struct.pack("<I", len(core)) + core).digest()
         self.file_key = find_file_key(stanzas, password, secrets)
         mac = hmac.digest(self.key(b"header-mac"), data[:at], "sha256")
@@ -152,8 +158,17 @@ class Log:
         raise RefusedError("truncated", "no end marker")
 
 
+def links_of(data: bytes) -> tuple[bytes, bytes]:
+    """What a complete log says of the log before it, and what the log after it must say."""
+    (size,) = struct.unpack("<I", data[20:24])
+    tool_at = 24 + 16 + 8 + 8
+    before = data[tool_at + 1 + data[tool_at] :][:32]
+    assert len(data) > 24 + size
+    return before, data[-32:]
+
+
 def read_key_log(
-    data: bytes, password: bytes | None, secrets: Sequence[bytes] = ()
+    data: bytes, password: bytes | None, secrets: Sequence[bytes], now_us: int
 ) -> tuple[str, list[RecordDict]]:
     """Reads a log.
 
@@ -161,13 +176,15 @@ def read_key_log(
         data: the file.
         password: or None.
         secrets: X25519 secret keys.
+        now_us: microseconds since 1970 UTC.
 
     Returns:
-        The outcome (success, format, truncated, tampered, wrong-password) and the records before.
+        The outcome (success, format, truncated, tampered, wrong-password, expired) and the
+        records before.
     """
     records: list[RecordDict] = []
     try:
-        log = Log(data, password, secrets)
+        log = Log(data, password, secrets, now_us)
         records = log.records
         log.read_all()
     except RefusedError as refused:

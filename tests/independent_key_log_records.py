@@ -87,7 +87,7 @@ def read_gap(f: Fields) -> RecordDict:
 
 
 def read_end(f: Fields) -> RecordDict:
-    r: RecordDict = {"type": "end", "status": f.choice(3), "frames": f.num("Q")}
+    r: RecordDict = {"type": "end", "status": f.choice(4), "frames": f.num("Q")}
     r["tracks"] = f.num("I")
     r["faces"], r["generated"], r["filled"] = f.nums("Q", 3)
     r["first_pts"], r["last_pts"] = f.nums("q", 2)

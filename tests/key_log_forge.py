@@ -109,6 +109,7 @@ def write_log(
     recipients: tuple[Recipient, ...] = (),
     end: End | None = None,
     signer: object = None,
+    seed: str = "veilstream test",
 ) -> Path:
     """A whole log through the writer, its random bytes repeatable."""
     with KeyLogWriter.create(
@@ -119,7 +120,7 @@ def write_log(
         signer=signer,  # type: ignore[arg-type]  # an Ed25519 key or None
         background=False,
         now=lambda: 0.0,
-        random_bytes=counted_bytes(),
+        random_bytes=counted_bytes(seed),
     ) as writer:
         for record in records:
             writer.append(record)

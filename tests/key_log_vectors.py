@@ -22,7 +22,9 @@ from streamer.key_log_header import ROTATION_KINDS, SCOPES
 from tests.independent_key_log_records import RecordDict
 
 REASONS = ("other", "source lost", "frames dropped", "disk short", "off")
-STATUSES = ("complete", "interrupted", "failed")
+STATUSES = ("complete", "interrupted", "failed", "continued")
+# What the clock says while a vector is read, unless the vector has its own time: 2026-09-21.
+NOW_US = 1_790_000_000_000_000
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,13 @@ class Vector:
 
     Attributes:
         covers: what it is about.
-        expect: success, format, truncated, tampered or wrong-password.
+        expect: success, format, truncated, tampered, wrong-password or expired.
         outer: the same, as far as it can be seen without a key (damaged for tampered).
         password: or None.
         secrets: X25519 secret keys.
         records: in the independent reader's spelling, all that come out before an error.
         body: the log.
+        now_us: when it is read, microseconds since 1970 UTC.
     """
 
     covers: str
@@ -46,6 +49,7 @@ class Vector:
     secrets: tuple[bytes, ...]
     records: tuple[RecordDict, ...]
     body: bytes
+    now_us: int = NOW_US
 
     def dump(self) -> str:
         lines = [f"covers: {self.covers}", f"expect: {self.expect}", f"outer: {self.outer}"]
@@ -53,6 +57,8 @@ class Vector:
             lines.append(f"password: {self.password.decode()}")
         lines += [f"secret: {secret.hex()}" for secret in self.secrets]
         lines += [f"record: {json.dumps(record, sort_keys=True)}" for record in self.records]
+        if self.now_us != NOW_US:
+            lines.append(f"now: {self.now_us}")
         encoded = base64.encodebytes(self.body).decode()
         return "\n".join(lines) + "\n\n" + encoded
 
@@ -72,6 +78,7 @@ def parse_vector(path: Path) -> Vector:
         tuple(bytes.fromhex(text) for text in values.get("secret", [])),
         tuple(json.loads(text) for text in values.get("record", [])),
         base64.b64decode(body),
+        int(values.get("now", [str(NOW_US)])[0]),
     )
 
 

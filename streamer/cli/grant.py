@@ -13,8 +13,8 @@ from streamer.audit_log import append_audit
 from streamer.cli.output import print_json
 from streamer.cli.unlock import read_unlocking
 from streamer.key_log import KeyLogReader
-from streamer.key_log_grant import grant_body, write_grant
 from streamer.key_log_grant_format import TrackSpan
+from streamer.key_log_grant_writer import grant_body, write_grant
 from streamer.recipient_keys import parse_public, read_device
 
 __all__ = ["parse_time_s", "run"]

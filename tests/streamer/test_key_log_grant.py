@@ -15,8 +15,9 @@ from engines.errors import (
     WrongPasswordError,
 )
 from streamer.key_log import Face, KeyLogCursor, KeyLogReader, Record, SealedPatch
-from streamer.key_log_grant import GrantReader, grant_body, write_grant
+from streamer.key_log_grant import GrantReader
 from streamer.key_log_grant_format import TrackSpan, decode_grant, encode_grant
+from streamer.key_log_grant_writer import grant_body, write_grant
 from streamer.recovery_log import RecoveryLog
 from tests.key_log_forge import (
     PASSWORD,

@@ -9,6 +9,7 @@ import pytest
 
 from engines.errors import (
     AnonymizerError,
+    KeyLogExpiredError,
     KeyLogFormatError,
     KeyLogTamperedError,
     KeyLogTruncatedError,
@@ -16,7 +17,7 @@ from engines.errors import (
 )
 from streamer.key_log import KeyLogReader, Record, inspect_outer
 from streamer.key_log_crypto import X25519Identity
-from tests.independent_key_log_reader import read_key_log
+from tests.independent_key_log_reader import links_of, read_key_log
 from tests.key_log_vectors import Vector, describe, parse_vector
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors" / "key_log"
@@ -26,6 +27,7 @@ ERRORS: dict[str, type[AnonymizerError]] = {
     "truncated": KeyLogTruncatedError,
     "tampered": KeyLogTamperedError,
     "wrong-password": WrongPasswordError,
+    "expired": KeyLogExpiredError,
 }
 
 
@@ -52,7 +54,9 @@ def test_reader_gives_what_the_vector_states(vector: Vector, log: Path) -> None:
     found: list[Record] = []
     with (
         outcome(vector.expect),
-        KeyLogReader.open(log, vector.password, identities=identities) as reader,
+        KeyLogReader.open(
+            log, vector.password, identities=identities, now=lambda: vector.now_us / 1e6
+        ) as reader,
     ):
         for record in reader.records():
             found.append(record)
@@ -60,7 +64,7 @@ def test_reader_gives_what_the_vector_states(vector: Vector, log: Path) -> None:
 
 
 def test_independent_reader_agrees(vector: Vector) -> None:
-    result = read_key_log(vector.body, vector.password, vector.secrets)
+    result = read_key_log(vector.body, vector.password, vector.secrets, vector.now_us)
     assert result == (vector.expect, list(vector.records))
 
 
@@ -77,6 +81,12 @@ def test_outside_shows_what_the_vector_states(vector: Vector, log: Path) -> None
     report = inspect_outer(log)
     assert bool(report.damage) == (vector.outer == "damaged"), report.damage
     assert report.is_complete or vector.outer == "damaged"
+
+
+def test_a_log_names_the_log_that_it_continues() -> None:
+    first, second = (parse_vector(FOLDER / f"ok-continued-{n}.txt").body for n in (1, 2))
+    assert links_of(first)[0] == bytes(32)
+    assert links_of(second)[0] == links_of(first)[1]
 
 
 def test_vectors_cover_more_failures_than_successes() -> None:

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from streamer.key_log_access import Access, encode_access
+from streamer.key_log_crypto import FileKeys
 from streamer.key_log_header import MAGIC, encode_core
 from tests.key_log_forge import Forge, flip, make_header, recheck
 from tests.key_log_vectors import Vector
@@ -68,7 +69,7 @@ def _mac_cases() -> Iterator[tuple[str, Vector]]:
     yield name, dataclasses.replace(vector, outer="damaged")
     other = Forge(header=make_header(recording_id=bytes(16)))
     pasted = Forge(access=other.access).start().finish()
-    pasted.keys = dataclasses.replace(pasted.keys, file_key=bytes(32))
+    pasted.keys = FileKeys(bytes(32), pasted.keys.core_hash)
     body = pasted.envelope() + rest
     yield (
         "mac-recipient-of-other-log",

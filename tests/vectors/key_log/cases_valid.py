@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +28,7 @@ from tests.key_log_forge import (
     secret,
     write_log,
 )
-from tests.key_log_vectors import Vector
+from tests.key_log_vectors import NOW_US, Vector
 
 DEVICE = Ed25519PrivateKey.from_private_bytes(secret(99))
 
@@ -64,8 +65,28 @@ def valid_cases() -> Iterator[tuple[str, Vector]]:
     yield "ok-signed", case("signed by a device key", written(sample_records(), signer=DEVICE))
     interrupted = End(status="interrupted", frames=1)
     yield "ok-interrupted", case("ended by Ctrl-C", written([make_track()], end=interrupted))
+    yield from _continued()
+    over = written([], header=make_header(expires_unix_us=NOW_US + 1))
+    yield "ok-retention-last", case("read in the last microsecond of its retention time", over)
+    ended = case("read when its retention time ends", over, expect="expired")
+    yield "expired", dataclasses.replace(ended, now_us=NOW_US + 1)
+    late = case("read long after, with a wrong password", over, expect="expired", password=b"x")
+    yield "expired-long-ago", dataclasses.replace(late, now_us=2 * NOW_US)
     negative: list[Record] = [make_track(0, pts=-5000), make_face(0, pts=-4000)]
     yield "ok-negative-pts", case("time stamps below zero", written(negative, end=End()))
+
+
+def _continued() -> Iterator[tuple[str, Vector]]:
+    """One recording in two logs, with other keys, as a rotation leaves it."""
+    records: list[Record] = [make_track(4), make_face(4, pts=3000)]
+    end = End(status="continued", frames=1, first_pts=3000, last_pts=3000)
+    first = written(records, end=end, signer=DEVICE)
+    yield "ok-continued-1", case("the recording goes on in another log", first)
+    header = make_header(previous_log=first[-32:])
+    records = [make_track(4, pts=6000, revision=1), make_face(4, pts=6000)]
+    end = End(frames=1, first_pts=6000, last_pts=6000)
+    second = written(records, header=header, end=end, signer=DEVICE, seed="second")
+    yield "ok-continued-2", case("the log that goes on", second)
 
 
 def _recording() -> bytes:

@@ -32,7 +32,7 @@ def main() -> int:
         path = HERE / f"{name}.txt"
         if path.exists():
             continue
-        outcome, records = read_key_log(vector.body, vector.password, vector.secrets)
+        outcome, records = read_key_log(vector.body, vector.password, vector.secrets, vector.now_us)
         if outcome != vector.expect:
             sys.stderr.write(f"{name}: the independent reader says {outcome}\n")
             wrong += 1
