@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from engines.errors import ConfigError
+from streamer.config_base import ConfigModel
+from streamer.config_watch import WatchConfig
 
 __all__ = [
     "CONFIGS_FOLDER",
@@ -23,17 +25,11 @@ __all__ = [
     "KeyLogConfig",
     "LiveConfig",
     "VideoConfig",
+    "WatchConfig",
     "load_config",
 ]
 
 CONFIGS_FOLDER = Path(__file__).resolve().parents[1] / "configs"
-
-
-class ConfigModel(BaseModel):
-    """Base of all sections: unknown keys refused, values fixed once read."""
-
-    # hide_input: a rejected value may be a URL with its password
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class EngineConfig(ConfigModel):
@@ -130,6 +126,7 @@ class AppConfig(ConfigModel):
     keylog: KeyLogConfig = KeyLogConfig()
     video: VideoConfig = VideoConfig()
     live: LiveConfig = LiveConfig()
+    watch: WatchConfig = WatchConfig()
 
 
 def load_config(
