@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from engines.manifest import sha256_of
+from export.branches import branch_off
 from export.metadata import write_metadata
 from training.generator_gallery import load_portraits, portrait_keys
 from training.generator_hybrid import HybridNet
@@ -27,7 +28,10 @@ from training.teachers import load_teachers
 __all__ = ["export_generator", "load_net", "main", "read_weights"]
 
 _OPSET = 17  # 16 brought GridSample
-_FACE_PARTS = {"basis", "encoder", "style", "seed", "grow", "blocks", "fine", "to_rgb", "to_alpha"}
+_FACE_PARTS = {
+    *("basis", "encoder", "style", "seed", "grow", "blocks", "fine", "to_rgb", "to_alpha"),
+    "landmarks",
+}
 _SMALL = 256  # biases and the like stay float32
 
 
@@ -89,6 +93,8 @@ def export_generator(
         )
     model = _half_stored(onnx.load(str(draft)))
     draft.unlink()
+    if isinstance(net, HybridNet):
+        model = branch_off(model)  # protecting must not pay for the restoring network
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
     write_metadata(path, name="generator", version=version, licence="Apache-2.0")
