@@ -24,7 +24,7 @@ from training.encoder_targets import Batch, Targets, load_targets
 from training.encoder_watch import held_out_cosine, held_out_crops
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
 
-__all__ = ["Recipe", "distillation_loss", "main", "train"]
+__all__ = ["Feed", "Recipe", "distillation_loss", "main", "train"]
 
 _LOG = logging.getLogger(__name__)
 _RELATION_SCALE = 16.0
@@ -110,7 +110,7 @@ def train(
     """
     run = _Run.start(recipe, out, warm_start)
     bank = torch.from_numpy(targets.plain.copy())
-    feed = _Feed(targets, recipe)
+    feed = Feed(targets, recipe)
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(feed, run.step, _size(recipe, run.progress()))
         while (progress := run.progress()) < 1:
@@ -233,13 +233,14 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class _Feed:
+class Feed:
     """Makes the batch of a step; depends on the seed and the step only."""
 
     targets: Targets
     recipe: Recipe
 
     def __call__(self, step: int, size_px: int) -> tuple[Tensor, Batch]:
+        """Augmented faces (N, 3, S, S) in [-1, 1], and what they were made from."""
         rng = np.random.default_rng([self.recipe.seed, 1, step])
         batch = self.targets.draw(rng, count=self.recipe.batch, blend_ratio=self.recipe.blend_ratio)
         faces = np.stack(

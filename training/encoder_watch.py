@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.crops import read_index, read_tar_crops
-from training.encoder_model import Encoder
 from training.teachers import load_teachers
 
 __all__ = ["held_out_cosine", "held_out_crops"]
 
 
 @torch.no_grad()
-def held_out_cosine(model: Encoder, held_out: tuple[Tensor, Tensor], size_px: int) -> float:
+def held_out_cosine(model: nn.Module, held_out: tuple[Tensor, Tensor], size_px: int) -> float:
     """Mean cosine to the teacher.
 
     Args:

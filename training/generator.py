@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -15,34 +15,36 @@ import torch
 from torch import nn
 
 from training.discriminator import Discriminator
+from training.face_synthesis import FaceSynthesis
 from training.generator_data import FaceBank, identity_basis, load_bank
 from training.generator_export import read_weights
-from training.generator_landmarks import LandmarkNet
-from training.generator_landmarks_train import load_landmark_net
-from training.generator_net import FaceNet
+from training.generator_feed import Feed
 from training.generator_sheet import save_sheet
 from training.generator_steps import GeneratorTraining, LossWeights, Mixture
-from training.losses_identity import load_readers
+from training.landmarks66 import Landmarks66
+from training.landmarks66_train import load_landmarks66
+from training.losses_identity import OwnReader, load_readers
+from training.rebuild import rebuild_encoder
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
 from training.teachers import load_teachers
 
 __all__ = ["main"]
 
 _LOG_EVERY = 20
-_WILD_GRADIENT = 100.0
+_WILD = 4.0
 _Options = TypeVar("_Options", LossWeights, Mixture)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     args = _arguments(argv)
-    torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
     torch.manual_seed(args.seed)
     teachers = load_teachers(args.teachers)
-    bank = load_bank(args.data, args.cache, teachers)
-    training = _build(args, bank, load_readers(teachers))
-    _run(args, training)
+    bank = load_bank(args.data, args.cache, teachers, args.encoder)
+    with Feed(bank, batch=args.batch, seed=args.seed) as feed:  # before torch has threads
+        torch.set_num_threads(args.threads)
+        _run(args, _build(args, bank, load_readers(teachers)), bank, feed)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -50,6 +52,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the face sets")
     parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
     parser.add_argument("--cache", type=Path, default=Path("build/cache"))
+    parser.add_argument("--encoder", type=Path, default=Path("engines/weights/encoder.onnx"))
+    parser.add_argument("--landmark-net", type=Path, default=Path("build/landmarks66"))
     parser.add_argument("--out", type=Path, default=Path("build/generator"))
     parser.add_argument("--init", type=Path, help="start from weights: .onnx or .pt")
     parser.add_argument("--images", type=int, default=50_000, help="stop after so many images")
@@ -71,19 +75,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _build(
     args: argparse.Namespace, bank: FaceBank, readers: tuple[nn.Module, nn.Module]
 ) -> GeneratorTraining:
-    net = FaceNet(torch.from_numpy(identity_basis(bank.primary)))
-    if args.init is not None:
-        net.load_state_dict(read_weights(args.init))
+    if args.init is None:
+        basis = torch.from_numpy(identity_basis(bank.identities))
+        net = FaceSynthesis(basis, load_landmarks66(args.landmark_net))
+    else:
+        state = read_weights(args.init)
+        net = FaceSynthesis(state["basis"], Landmarks66(folded=True))
+        net.load_state_dict(state)
     critic = Discriminator()
-    marks: LandmarkNet = load_landmark_net(bank, args.cache / "landmark_net.pt", seed=args.seed)
-    for module in (net, critic, marks, *readers):
+    encoder, inner_px = rebuild_encoder(args.encoder)
+    own = OwnReader(encoder, inner_px=inner_px)
+    for module in (net, critic, own, *readers):
         module.to(args.device, memory_format=torch.channels_last)
     return GeneratorTraining(
         net=net,
         critic=critic,
+        own=own,
         readers=readers,
-        landmarks=marks,
-        bank=bank,
         weights=_picked(args, LossWeights),
         mixture=_picked(args, Mixture),
         rng=np.random.default_rng(args.seed),
@@ -96,11 +104,12 @@ def _picked(args: argparse.Namespace, kind: type[_Options]) -> _Options:
     return kind(**{name: getattr(args, name) for name in names})
 
 
-def _run(args: argparse.Namespace, training: GeneratorTraining) -> None:
+def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, feed: Feed) -> None:
     average = AveragedModel(training.net, decay=0.998)
-    adam = torch.optim.Adam(training.net.parameters(), lr=args.rate, betas=(0.9, 0.99))
+    learned = [p for p in training.net.parameters() if p.requires_grad]
+    adam = torch.optim.Adam(learned, lr=args.rate, betas=(0.9, 0.99))
     critic_adam = torch.optim.Adam(training.critic.parameters(), args.critic_rate, (0.0, 0.99))
-    parts = {
+    parts: dict[str, Any] = {
         "net": training.net,
         "average": average.model,
         "critic": training.critic,
@@ -108,42 +117,47 @@ def _run(args: argparse.Namespace, training: GeneratorTraining) -> None:
         "optimizer-critic": critic_adam,
     }
     step = _resume(args.out, parts)
-    start = time.monotonic()
-    limit_s = args.minutes * 60
+    first, start, limit_s = step, time.monotonic(), args.minutes * 60
     while step * args.batch < args.images and time.monotonic() - start < limit_s:
         done = max(step * args.batch / args.images, (time.monotonic() - start) / limit_s)
-        _set_rate(adam, args.rate * min(1.0, (step + 1) / 100, 0.03 + 1.5 * (1.0 - done)))
-        _step(args, training, adam, critic_adam, step)
+        warm = (step - first + 1) / 100
+        _set_rate(adam, args.rate * min(1.0, warm, 0.03 + 1.5 * (1.0 - done)))
+        _step(args, training, feed, (adam, critic_adam), step)
         average.update(training.net, step=step)
         step += 1
         if step % _LOG_EVERY == 0:
             row = {"step": step, "images": step * args.batch, "seconds": time.monotonic() - start}
             append_csv(args.out / "curve.csv", row | dict(sorted(training.log.items())))
         if step % args.sheet_every == 0:
-            save_sheet(args.out / f"sheet-{step:06d}.png", average.model, training.bank)
+            save_sheet(args.out / f"sheet-{step:06d}.png", average.model, bank)
             _save(args.out, parts, step)
-        if step % (5 * args.sheet_every) == 0:  # to go back to, should a run collapse
+        if step % (10 * args.sheet_every) == 0:  # to go back to, should a run collapse
             torch.save(_half(average.model), args.out / f"snapshot-{step:06d}.pt")
     _save(args.out, parts, step)
+    torch.save(_half(average.model), args.out / "generator.pt")
 
 
 def _step(
     args: argparse.Namespace,
     training: GeneratorTraining,
-    adam: torch.optim.Optimizer,
-    critic_adam: torch.optim.Optimizer,
+    feed: Feed,
+    optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
     step: int,
 ) -> None:
-    batch = training.bank.sample(args.batch, training.rng)
+    batch = feed.take(args.device)
     with torch.autocast(args.device, dtype=torch.bfloat16):
         loss, fakes = training.losses(batch, step)
+    adam, critic_adam = optimizers
     adam.zero_grad(set_to_none=True)
     loss.backward()
-    norm = nn.utils.clip_grad_norm_(training.net.parameters(), 1.0)
-    if not norm < _WILD_GRADIENT:  # one odd batch must not spoil the critic and Adam's averages
+    norm = float(nn.utils.clip_grad_norm_(training.net.parameters(), 1.0))
+    usual = training.log.setdefault("gradient", norm)
+    # One odd batch must not spoil the critic and Adam's averages.
+    if not norm < _WILD * max(usual, 1.0):
         return
+    training.log["gradient"] = 0.98 * usual + 0.02 * norm
     adam.step()
-    if training.weights.adversarial:
+    if training.weights.adversarial and step % training.mixture.critic_every == 0:
         with torch.autocast(args.device, dtype=torch.bfloat16):
             critic_loss = training.critic_loss(batch.crops, fakes)
         critic_adam.zero_grad(set_to_none=True)
@@ -156,7 +170,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _resume(folder: Path, parts: dict[str, nn.Module | torch.optim.Optimizer]) -> int:
+def _resume(folder: Path, parts: dict[str, Any]) -> int:
     found = load_checkpoint(folder)
     if found is None:
         return 0
@@ -166,10 +180,10 @@ def _resume(folder: Path, parts: dict[str, nn.Module | torch.optim.Optimizer]) -
 
 
 def _half(net: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.half() for name, value in net.state_dict().items()}
+    return {n: v.half() if v.is_floating_point() else v for n, v in net.state_dict().items()}
 
 
-def _save(folder: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], step: int) -> None:
+def _save(folder: Path, parts: dict[str, Any], step: int) -> None:
     save_checkpoint(folder, {name: part.state_dict() for name, part in parts.items()}, step=step)
 
 

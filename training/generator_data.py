@@ -10,10 +10,12 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
+import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engines.manifest import sha256_of
 from training.crops import read_index, read_train_crops
 from training.generator_landmarks import label_landmarks, mirror_landmarks
 from training.generator_pseudo import nearest_pose, pseudo_swap
@@ -34,21 +36,19 @@ class Batch:
 
     Attributes:
         crops: (N, 3, 160, 160) RGB in [-1, 1].
-        identities: (N, 512) unit EdgeFace-XS embeddings of the crops.
+        identities: (N, 512) unit embeddings of the crops by the encoder that ships.
+        twins: The same of other photographs of the same people, where there are any.
+        primary: (N, 512) unit EdgeFace-XS embeddings of the crops.
         second: (N, 128) unit MobileFaceNet embeddings of the crops.
-        twins: (N, 512) embeddings of other photographs of the same people, where there are any.
         pseudo: (N, 3, 160, 160), the crops with the face of somebody else in them.
-        landmarks_px: (N, 66, 2) in the crop.
-        confidence: (N, 66) of the landmarks, in [0, 1].
     """
 
     crops: Tensor
     identities: Tensor
-    second: Tensor
     twins: Tensor
+    primary: Tensor
+    second: Tensor
     pseudo: Tensor
-    landmarks_px: Tensor
-    confidence: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +56,7 @@ class FaceBank:
     """All training faces, in the order of the index."""
 
     crops: NDArray[np.uint8]
+    identities: Floats
     primary: Floats
     primary_mirrored: Floats
     second: Floats
@@ -67,7 +68,6 @@ class FaceBank:
         """Draw ``count`` faces, mirrored half of the time and moved by a few pixels."""
         rows = rng.choice(len(self.weights), count, p=self.weights)
         crops = np.empty((2, count, _SIZE_PX, _SIZE_PX, 3), np.uint8)
-        points = np.empty((count, 66, 3), np.float32)
         mirrored = rng.random(count) < 0.5
         for k, row in enumerate(rows):
             crop, marks = self.crops[row], self.landmarks[row]
@@ -75,17 +75,16 @@ class FaceBank:
                 crop, marks = crop[:, ::-1], mirror_landmarks(marks, width_px=_SIZE_PX)
             crop = np.ascontiguousarray(crop)
             pair = crop, self._with_another_face(crop, marks, rng)
-            crops[:, k], points[k] = _moved(pair, marks, rng)
+            crops[:, k] = _moved(pair, rng)
         twins = np.array([rng.choice(self.people[row]) for row in rows])
-        own = np.where(mirrored[:, None], self.primary_mirrored[rows], self.primary[rows])
+        primary = np.where(mirrored[:, None], self.primary_mirrored[rows], self.primary[rows])
         return Batch(
-            crops=to_tensor(crops[0]),
-            pseudo=to_tensor(crops[1]),
-            identities=torch.from_numpy(own),
+            crops=torch.from_numpy(crops[0]),
+            pseudo=torch.from_numpy(crops[1]),
+            identities=torch.from_numpy(self.identities[rows]),
+            twins=torch.from_numpy(self.identities[twins]),
+            primary=torch.from_numpy(primary),
             second=torch.from_numpy(self.second[rows]),
-            twins=torch.from_numpy(np.where((twins == rows)[:, None], own, self.primary[twins])),
-            landmarks_px=torch.from_numpy(points[:, :, :2].copy()),
-            confidence=torch.from_numpy(points[:, :, 2].copy()),
         )
 
     def _with_another_face(
@@ -97,11 +96,6 @@ class FaceBank:
         other = np.ascontiguousarray(self.crops[row])
         return pseudo_swap(crop, marks, other, self.landmarks[row])
 
-    def strangers(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Embeddings of ``count`` random faces: (N, 512) and (N, 128)."""
-        rows = rng.integers(0, len(self.primary), count)
-        return torch.from_numpy(self.primary[rows]), torch.from_numpy(self.second[rows])
-
 
 def to_tensor(crops: NDArray[np.uint8]) -> Tensor:
     """(N, S, S, 3) uint8 to (N, 3, S, S) float in [-1, 1], channels last."""
@@ -109,9 +103,7 @@ def to_tensor(crops: NDArray[np.uint8]) -> Tensor:
     return (x / 127.5 - 1.0).contiguous(memory_format=torch.channels_last)
 
 
-def _moved(
-    crops: tuple[NDArray[np.uint8], ...], marks: Floats, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], Floats]:
+def _moved(crops: tuple[NDArray[np.uint8], ...], rng: np.random.Generator) -> NDArray[np.uint8]:
     """The alignment error of a real detector: 1.2 px, 2 % and 1.5 degrees (standard deviations)."""
     shift, scale, angle = (
         rng.normal(size=2) * 1.2,
@@ -123,10 +115,8 @@ def _moved(
     centre = np.array([80.0, 88.0])
     matrix = np.hstack([linear, (centre + shift - linear @ centre)[:, None]])
     size = (_SIZE_PX, _SIZE_PX)
-    out = [cv2.warpAffine(x, matrix, size, borderMode=cv2.BORDER_REFLECT_101) for x in crops]
-    points = marks[:, :2] @ linear.T + matrix[:, 2]
-    moved = np.stack(out).astype(np.uint8)
-    return moved, np.hstack([points, marks[:, 2:]]).astype(np.float32)
+    moved = [cv2.warpAffine(x, matrix, size, borderMode=cv2.BORDER_REFLECT_101) for x in crops]
+    return np.stack(moved).astype(np.uint8)
 
 
 def identity_basis(embeddings: Floats, *, dim: int = BASIS_DIM) -> Floats:
@@ -146,8 +136,15 @@ def identity_basis(embeddings: Floats, *, dim: int = BASIS_DIM) -> Floats:
     return (basis * np.sign(basis[np.arange(dim), largest])[:, None]).astype(np.float32)
 
 
-def load_bank(data: Path, cache: Path, teachers: ModuleType) -> FaceBank:
-    """Read the training set of ``data``; slow parts are computed once and kept in ``cache``."""
+def load_bank(data: Path, cache: Path, teachers: ModuleType, encoder: Path | None) -> FaceBank:
+    """Read the training set of ``data``; slow parts are computed once and kept in ``cache``.
+
+    Args:
+        data: Folder of the face sets.
+        cache: Folder of the arrays, outside the repository.
+        teachers: The teachers' module.
+        encoder: ``encoder.onnx`` whose embeddings are the identities; EdgeFace-XS without one.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     crops = _cached(cache / "crops160.npy", lambda: read_train_crops(data))
 
@@ -161,8 +158,24 @@ def load_bank(data: Path, cache: Path, teachers: ModuleType) -> FaceBank:
     )
     second = _cached(cache / "mobilefacenet.npy", lambda: teachers.embed_mobilefacenet(faces()))
     marks = _cached(cache / "landmarks66.npy", lambda: label_landmarks(crops, teachers))
+    identities = primary
+    if encoder is not None:
+        name = f"identities-{sha256_of(encoder)[:8]}.npy"
+        identities = _cached(cache / name, lambda: _embed_shipped(encoder, crops))
     rows = read_index(data / "train" / "index.csv")
-    return FaceBank(crops, primary, mirrored, second, marks, _weights(rows), _people(rows))
+    return FaceBank(
+        crops, identities, primary, mirrored, second, marks, _weights(rows), _people(rows)
+    )
+
+
+def _embed_shipped(encoder: Path, crops: NDArray[np.uint8]) -> Floats:
+    session = ort.InferenceSession(str(encoder), providers=["CPUExecutionProvider"])
+    out = np.empty((len(crops), 512), np.float32)
+    for i in range(0, len(crops), 64):
+        faces = (crops[i : i + 64, _ARCFACE, _ARCFACE].astype(np.float32) - 127.5) / 127.5
+        feed = {"input": np.ascontiguousarray(faces.transpose(0, 3, 1, 2))}
+        out[i : i + 64] = session.run(None, feed)[0]
+    return out
 
 
 def _cached(path: Path, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - any element type

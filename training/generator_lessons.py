@@ -55,7 +55,7 @@ def make_lessons(
     if bool(there.any()):
         with torch.no_grad():
             identities = torch.where(there, reader(pseudo), own)
-    worn = degrade(pseudo, generator) if torch.rand((), generator=generator) < 0.33 else pseudo
+    worn = degrade(pseudo, generator) if torch.rand((), generator=generator) < 0.4 else pseudo
     pick = there[:, :, None, None]
     keep = (kind == _KEEP)[:, None, None, None]
     return Lessons(

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.face_synthesis import FaceSynthesis
 from training.generator_data import FaceBank, to_tensor
-from training.generator_net import FaceNet
 from training.losses_identity import rotated_targets
 from training.losses_image import composite
 
@@ -21,7 +21,9 @@ _FACES = 10
 
 
 @torch.no_grad()
-def sheet_rows(net: FaceNet, crops: Tensor, identities: Tensor, others: Tensor) -> list[Tensor]:
+def sheet_rows(
+    net: FaceSynthesis, crops: Tensor, identities: Tensor, others: Tensor
+) -> list[Tensor]:
     """Rows of pictures, each (N, 3, S, S) in [-1, 1].
 
     Original, rebuilt from the own identity, two rotations, another person, recovered from the first
@@ -47,12 +49,12 @@ def sheet_rows(net: FaceNet, crops: Tensor, identities: Tensor, others: Tensor) 
     ]
 
 
-def save_sheet(path: Path, net: FaceNet, bank: FaceBank) -> None:
+def save_sheet(path: Path, net: FaceSynthesis, bank: FaceBank) -> None:
     """Write a contact sheet of fixed training faces."""
     rng = np.random.default_rng(123)
     chosen = np.sort(rng.choice(len(bank.weights), _FACES, replace=False, p=bank.weights))
     crops = to_tensor(np.stack([bank.crops[i] for i in chosen]))
-    identities = torch.from_numpy(bank.primary[chosen])
+    identities = torch.from_numpy(bank.identities[chosen])
     rows = sheet_rows(net, crops, identities, identities.roll(3, 0))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_picture(path, rows)

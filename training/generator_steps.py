@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from training.discriminator import Discriminator, discriminator_loss, generator_loss
-from training.generator_data import Batch, FaceBank
-from training.generator_landmarks import LandmarkNet, landmark_loss
+from training.face_synthesis import FaceSynthesis
+from training.generator_data import Batch
+from training.generator_landmarks import landmark_loss, landmark_weights
 from training.generator_lessons import Lessons, lesson_keeps_identity, make_lessons
-from training.generator_net import FaceNet
-from training.losses_identity import cosine, old_identity_hinge, rotated_targets
-from training.losses_image import (
-    colour_loss,
-    composite,
-    degrade,
-    reconstruction_loss,
+from training.losses_identity import (
+    OwnReader,
+    cosine,
+    noisy_identity,
+    old_identity_hinge,
+    rotated_targets,
 )
+from training.losses_image import colour_loss, composite, degrade, reconstruction_loss
 
 __all__ = ["GeneratorTraining", "LossWeights", "Mixture"]
 
@@ -29,12 +30,12 @@ class LossWeights:
     """Weights of the losses; 0 switches a loss and its cost off."""
 
     identity: float = 4.0
+    primary: float = 4.0
     second: float = 2.0
     old: float = 1.0
     adversarial: float = 0.6
-    landmarks: float = 0.1
+    landmarks: float = 0.15
     colour: float = 3.0
-    outside: float = 1.0
     taught: float = 3.0
     cycle: float = 3.0
 
@@ -46,27 +47,42 @@ class Mixture:
     Attributes:
         taught_ratio: Share of the batch that has a wanted output.
         rotated_ratio: Share of the swaps whose target is a keyed rotation, not another person.
-        second_every: Steps between uses of the second recogniser.
+        primary_every: Steps between uses of EdgeFace-XS.
+        second_every: Steps between uses of MobileFaceNet.
         cycle_every: Steps between recoveries of the swapped faces.
+        critic_every: Steps between those of the discriminator.
         adversarial_from: First step with the adversarial loss.
     """
 
     taught_ratio: float = 0.625
-    rotated_ratio: float = 0.4
-    second_every: int = 3
-    cycle_every: int = 5
+    rotated_ratio: float = 0.6
+    primary_every: int = 2
+    second_every: int = 4
+    cycle_every: int = 3
+    critic_every: int = 2
     adversarial_from: int = 50
 
 
 @dataclass(slots=True, eq=False)
 class GeneratorTraining:
-    """Everything a step needs. Not safe for use from several threads."""
+    """Everything a step needs. Not safe for use from several threads.
 
-    net: FaceNet
+    Attributes:
+        net: The network being trained.
+        critic: The discriminator.
+        own: The encoder that ships, frozen: identities are in its space and are read back with it.
+        readers: EdgeFace-XS and MobileFaceNet, frozen.
+        weights: Weights of the losses.
+        mixture: What a batch is made of.
+        rng: Source of shifts.
+        generator: Source of everything that torch draws.
+        log: Running means of what is watched.
+    """
+
+    net: FaceSynthesis
     critic: Discriminator
+    own: OwnReader
     readers: tuple[nn.Module, nn.Module]
-    landmarks: LandmarkNet
-    bank: FaceBank
     weights: LossWeights
     mixture: Mixture
     rng: np.random.Generator
@@ -81,97 +97,129 @@ class GeneratorTraining:
         """
         w, count = self.weights, len(batch.crops)
         taught = round(count * self.mixture.taught_ratio)
-        lessons = make_lessons(batch, taught, self.readers[0], self.generator)
-        wanted, second, has_second = self._targets(batch, taught)
+        lessons = make_lessons(batch, taught, self.own, self.generator)
+        targets, rotated = self._targets(batch, taught)
+        wanted = torch.cat([lessons.identities, targets])
         inputs = torch.cat([lessons.inputs, batch.crops[taught:]])
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        face, alpha = self.net(inputs, torch.cat([lessons.identities, wanted]))
-        face, alpha = face.float(), alpha.float()
+        face, alpha = self.net(inputs, wanted)
+        face = face.float()
         output = composite(face, alpha, inputs)
         total = self._taught_loss(face[:taught], lessons)
-        total = total + w.outside * ((face - inputs).abs() * (1.0 - self.net.face_area)).mean()
-        total = total + self._identity_losses(
-            batch, output, torch.cat([lessons.identities, wanted]), taught
-        )
-        if step % self.mixture.second_every == 0:
-            total = total + self._second_losses(batch, output, second, has_second, taught)
+        total = total + self._own_loss(batch, output, wanted, taught, rotated)
+        known = torch.cat([lesson_keeps_identity(taught), ~rotated])
+        if w.primary and step % self.mixture.primary_every == 0:
+            found = self.readers[0](output, self._shift())
+            total = total + w.primary * self._reader_loss(
+                "edge", found, batch.primary, known, taught
+            )
+        if w.second and step % self.mixture.second_every == 1:
+            found = self.readers[1](output, self._shift())
+            total = total + w.second * self._reader_loss(
+                "mobile", found, batch.second, known, taught
+            )
         total = total + w.colour * colour_loss(output[taught:], batch.crops[taught:]).mean()
-        points = landmark_loss(self.landmarks(output), batch.landmarks_px, batch.confidence)
-        self._note(landmarks_px=points)
-        total = total + w.landmarks * points
+        total = total + w.landmarks * self._points_loss(output, batch, lessons)
         if w.adversarial and step >= self.mixture.adversarial_from:
             self.critic.requires_grad_(False)  # only the fakes need gradients here
             adversarial = generator_loss(self.critic(output))
             total = total + w.adversarial * adversarial
             self._note(adv=adversarial)
         if taught < count and step % self.mixture.cycle_every == self.mixture.cycle_every - 1:
-            total = total + self._recovery(batch, output.detach()[taught:], taught)
+            total = total + self._recovery(batch, output.detach()[taught:], targets, taught)
         return total, output.detach()
 
-    def _targets(self, batch: Batch, taught: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Wanted identities of the swaps, those of the second recogniser, and which exist.
+    def _shift(self) -> tuple[int, int]:
+        top, left = (int(v) for v in self.rng.integers(-2, 3, 2))
+        return top, left
 
-        The targets are the embeddings of other people of the batch, or keyed rotations.
+    def _targets(self, batch: Batch, taught: int) -> tuple[Tensor, Tensor]:
+        """Wanted identities of the swaps, and which of them are keyed rotations.
+
+        The others are the identities of other people of the batch.
         """
         swaps = len(batch.crops) - taught
-        angles = 70.0 + 50.0 * torch.rand(swaps, generator=self.generator)
+        angles = 60.0 + 60.0 * torch.rand(swaps, generator=self.generator)
         turned = rotated_targets(batch.identities[taught:], self.net.basis, angles, self.generator)
         rotated = torch.rand(swaps, generator=self.generator) < self.mixture.rotated_ratio
         others = batch.identities.roll(1, 0)[taught:]
-        wanted = torch.where(rotated[:, None], turned, others)
-        second = torch.cat([batch.second[:taught], batch.second.roll(1, 0)[taught:]])
-        exists = torch.cat([lesson_keeps_identity(taught), ~rotated])
-        return wanted, second, exists
+        return torch.where(rotated[:, None], turned, others), rotated
 
     def _taught_loss(self, face: Tensor, lessons: Lessons) -> Tensor:
         if not len(face):
             return face.new_zeros(())
         rec = reconstruction_loss(face, lessons.outputs).mean()
-        self._note(taught_rec=rec)
+        self._note(rec=rec)
         return self.weights.taught * rec
 
-    def _identity_losses(self, batch: Batch, output: Tensor, wanted: Tensor, taught: int) -> Tensor:
-        top, left = (int(v) for v in self.rng.integers(-2, 3, 2))
-        found = self.readers[0](output, (top, left))
-        near = cosine(found, wanted)
-        if taught:
-            self._note(cos_taught=near[:taught].mean())
-        loss = 0.67 * (1.0 - near[:taught]).sum()
-        if taught < len(output):
-            old = cosine(found, batch.identities)[taught:]
-            self._note(cos_swap=near[taught:].mean(), cos_old=old.mean())
-            loss = loss + (1.0 - near[taught:]).sum()
-        return self.weights.identity * loss / max(1, len(output) - taught)
-
-    def _second_losses(
-        self, batch: Batch, output: Tensor, wanted: Tensor, exists: Tensor, taught: int
+    def _own_loss(
+        self, batch: Batch, output: Tensor, wanted: Tensor, taught: int, rotated: Tensor
     ) -> Tensor:
-        found = self.readers[1](output)
+        """The shipped encoder must read the wanted identity, also after a codec."""
+        seen = output
+        if torch.rand((), generator=self.generator) < 0.5:
+            seen = degrade(output, self.generator)
+        found = self.own(seen, self._shift())
+        near, old = cosine(found, wanted), cosine(found[taught:], batch.identities[taught:])
+        self._note(own_taught=near[:taught].mean(), own_old=old.mean())
+        for name, chosen in (("own_rotated", rotated), ("own_other", ~rotated)):
+            if chosen.any():
+                self._note(**{name: near[taught:][chosen].mean()})
+        loss = self.weights.identity * (1.0 - near).mean()
+        hinge = old_identity_hinge(found[taught:], batch.identities[taught:], allowed=0.1)
+        return loss + self.weights.old * hinge.mean()
+
+    def _reader_loss(
+        self, name: str, found: Tensor, originals: Tensor, known: Tensor, taught: int
+    ) -> Tensor:
+        """Another recogniser must see the wanted person, where there is a photograph of it."""
+        wanted = torch.cat([originals[:taught], originals.roll(1, 0)[taught:]])
         near = cosine(found, wanted)
-        loss = self.weights.second * ((1.0 - near) * exists).sum() / exists.sum().clamp_min(1)
-        if taught < len(output):
-            old = old_identity_hinge(found, batch.second, allowed=0.1)[taught:]
-            loss = loss + self.weights.old * old.mean()
-            self._note(cos2_old=cosine(found, batch.second)[taught:].mean())
-        self._note(cos2=near[exists].mean())
+        kept = lesson_keeps_identity(taught)
+        self._note(**{f"{name}_taught": near[:taught][kept].mean()})
+        loss = ((1.0 - near) * known).sum() / known.sum().clamp_min(1)
+        if taught < len(found):
+            old = cosine(found, originals)[taught:]
+            hinge = old_identity_hinge(found[taught:], originals[taught:], allowed=0.05)
+            loss = loss + 0.5 * hinge.mean()
+            self._note(**{f"{name}_old": old.mean()})
+            if known[taught:].any():
+                self._note(**{f"{name}_swap": near[taught:][known[taught:]].mean()})
         return loss
 
-    def _recovery(self, batch: Batch, swapped: Tensor, taught: int) -> Tensor:
-        """Bring the original back from a swapped face that went through something like a codec."""
+    def _points_loss(self, output: Tensor, batch: Batch, lessons: Lessons) -> Tensor:
+        """The new face has its landmarks where the old one had them, by one and the same net."""
+        wanted = torch.cat([lessons.outputs, batch.crops[len(lessons.outputs) :]])
+        with torch.no_grad():
+            points = self.net.landmarks(wanted.contiguous(memory_format=torch.channels_last))
+        loss = landmark_loss(self.net.landmarks(output), points.float(), landmark_weights())
+        self._note(landmarks_px=loss)
+        return loss
+
+    def _recovery(self, batch: Batch, swapped: Tensor, targets: Tensor, taught: int) -> Tensor:
+        """Bring the original back from a swapped face that went through something like a codec.
+
+        Half of the faces get the stored identity, the others one with the error of reading it back.
+        """
         seen = degrade(swapped, self.generator).contiguous(memory_format=torch.channels_last)
         own, crops = batch.identities[taught:], batch.crops[taught:]
-        face, alpha = self.net(seen, own)
+        with torch.no_grad():
+            read = cosine(self.own(seen), targets).clamp(min=0.2)
+        noisy = noisy_identity(own, self.net.basis, read, self.generator)
+        stored = torch.arange(len(own)) % 2 == 0
+        face, alpha = self.net(seen, torch.where(stored[:, None], own, noisy))
         rec = reconstruction_loss(face.float(), crops).mean()
-        again = composite(face.float(), alpha.float(), seen)
-        near = cosine(self.readers[0](again), own).mean()
-        self._note(cycle_rec=rec, cos_back=near)
-        return self.weights.cycle * rec + 0.67 * self.weights.identity * (1.0 - near)
+        again = composite(face.float(), alpha, seen)
+        near = cosine(self.own(again), own)
+        edge = cosine(self.readers[0](again), batch.primary[taught:])
+        self._note(cycle_rec=rec, back=near.mean(), edge_back=edge.mean())
+        w = self.weights
+        return w.cycle * rec + 0.5 * w.identity * (1.0 - near.mean() + 1.0 - edge.mean())
 
     def critic_loss(self, real: Tensor, fakes: Tensor) -> Tensor:
         """Loss of the discriminator on as many real crops as fakes."""
-        keep = torch.randperm(len(fakes), generator=self.generator)[: len(real)]
         self.critic.requires_grad_(True)
-        loss = discriminator_loss(self.critic(real), self.critic(fakes[keep]))
+        loss = discriminator_loss(self.critic(real), self.critic(fakes))
         self._note(critic=loss)
         return loss
 

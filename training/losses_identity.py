@@ -12,9 +12,11 @@ from torch.nn import functional as F
 
 __all__ = [
     "IdentityReader",
+    "OwnReader",
     "SecondReader",
     "cosine",
     "load_readers",
+    "noisy_identity",
     "old_identity_hinge",
     "rotated_targets",
     "wanted_identity",
@@ -61,6 +63,30 @@ class IdentityReader(nn.Module):
         window = crops[:, :, top : top + _FACE_PX, left : left + _FACE_PX]
         window = window.contiguous(memory_format=torch.channels_last)
         return F.normalize(self.network(window).float(), dim=1)
+
+
+class OwnReader(nn.Module):
+    """The encoder that ships, frozen: crop (N, 3, 160, 160) to unit embeddings.
+
+    Args:
+        encoder: Network from (N, 3, S, S) in [-1, 1] to raw embeddings.
+        inner_px: The S it was trained for.
+    """
+
+    def __init__(self, encoder: nn.Module, *, inner_px: int) -> None:
+        super().__init__()
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.inner_px = inner_px
+
+    def forward(self, crops: Tensor, shift_px: tuple[int, int] = (0, 0)) -> Tensor:
+        """Unit embeddings (N, 512), crop and mirror image averaged as in the shipped graph."""
+        top, left = _MARGIN_PX + shift_px[0], _MARGIN_PX + shift_px[1]
+        window = crops[:, :, top : top + _FACE_PX, left : left + _FACE_PX]
+        size = (self.inner_px, self.inner_px)
+        small = F.interpolate(window, size=size, mode="bilinear", align_corners=False)
+        both = torch.cat([small, small.flip(3)]).contiguous(memory_format=torch.channels_last)
+        found = F.normalize(self.encoder(both).float(), dim=1)
+        return F.normalize(found[: len(crops)] + found[len(crops) :], dim=1)
 
 
 class SecondReader(nn.Module):
@@ -161,3 +187,21 @@ def rotated_targets(
     across = F.normalize(noise - (noise * c).sum(1, keepdim=True) * c, dim=1)
     angle = torch.deg2rad(angles_deg)[:, None]
     return (torch.cos(angle) * c + torch.sin(angle) * across) @ basis
+
+
+def noisy_identity(
+    identities: Tensor, basis: Tensor, cosines: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Identities as they come back when they were read from a protected face.
+
+    Args:
+        identities: (N, 512) unit vectors.
+        basis: (K, 512) orthonormal rows.
+        cosines: (N,) how near the read identity was to the wanted one.
+        generator: Source of the directions.
+
+    Returns:
+        (N, 512) unit vectors in the subspace with these cosines to ``identities``.
+    """
+    angles = torch.rad2deg(torch.acos(cosines.clamp(-1.0, 1.0)))
+    return rotated_targets(identities, basis, angles, generator)

@@ -13,14 +13,14 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from engines.arrays import AnyArray
-from engines.manifest import ModelManifest
+from engines.manifest import ModelManifest, load_manifest
 from training.detector_landmarks import LandmarkNet
 from training.detector_net import OUTPUT_NAMES, DetectorNet, ExportWrapper
 from training.encoder_model import DeployedEncoder, Encoder
 from training.encoder_readout import ReadoutEncoder
 from training.generator_export import load_net
 
-__all__ = ["load_folded", "rebuild"]
+__all__ = ["load_folded", "rebuild", "rebuild_encoder"]
 
 Network = Callable[[Mapping[str, AnyArray]], dict[str, AnyArray]]
 _Pair = tuple[Tensor, Tensor | None]
@@ -60,7 +60,7 @@ def _module(manifest: ModelManifest) -> tuple[nn.Module, tuple[str, ...], tuple[
     raise ValueError(f"no network code for {manifest.name}")
 
 
-def _encoder(manifest: ModelManifest) -> nn.Module:
+def _encoder(manifest: ModelManifest) -> DeployedEncoder:
     side_px = int(manifest.extra["inner_px"])
     base = Encoder().eval()
     base.fix_size(side_px)
@@ -69,6 +69,17 @@ def _encoder(manifest: ModelManifest) -> nn.Module:
     encoder = ReadoutEncoder(base, side=side_px // 16).eval() if has_readout else base
     load_folded(encoder, manifest.path, torch.zeros(1, 3, side_px, side_px), prefix="encoder.")
     return DeployedEncoder(encoder, inner_px=side_px)
+
+
+def rebuild_encoder(path: Path) -> tuple[nn.Module, int]:
+    """The network inside an exported encoder, (N, 3, S, S) to raw embeddings, and its S.
+
+    Args:
+        path: ``encoder.onnx``, its manifest beside it.
+    """
+    manifest = load_manifest(path.with_suffix(".json"))
+    deployed = _encoder(manifest)
+    return deployed.encoder, deployed.inner_px
 
 
 def load_folded(module: nn.Module, path: Path, example: Tensor, *, prefix: str) -> None:

@@ -12,16 +12,16 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install .
 pytest.importorskip("onnx", reason="the export needs onnx")
 
 from training.discriminator import Discriminator, discriminator_loss, generator_loss  # noqa: E402 - after the skip
-from training.generator_data import FaceBank, identity_basis  # noqa: E402 - after the skip
+from training.face_synthesis import FaceSynthesis  # noqa: E402 - after the skip
+from training.generator_data import Batch, FaceBank, identity_basis  # noqa: E402 - after the skip
 from training.generator_export import export_generator, load_net, read_weights  # noqa: E402 - after the skip
-from training.generator_landmarks import (  # noqa: E402 - after the skip
-    LandmarkNet,
-    landmark_loss,
-    mirror_landmarks,
-)
-from training.generator_net import FaceNet, prior_alpha  # noqa: E402 - after the skip
+from training.generator_feed import Feed  # noqa: E402 - after the skip
+from training.generator_landmarks import landmark_loss, mirror_landmarks  # noqa: E402 - as above
 from training.generator_steps import GeneratorTraining, LossWeights, Mixture  # noqa: E402 - after the skip
+from training.landmarks66 import Landmarks66  # noqa: E402 - after the skip
 from training.losses_identity import (  # noqa: E402 - after the skip
+    OwnReader,
+    noisy_identity,
     old_identity_hinge,
     rotated_targets,
     wanted_identity,
@@ -51,9 +51,9 @@ def _unit(count: int, dim: int = 512) -> Tensor:
     return torch.nn.functional.normalize(torch.randn(count, dim, generator=generator), dim=1)
 
 
-def _tiny_net() -> FaceNet:
+def _tiny_net() -> FaceSynthesis:
     torch.manual_seed(0)
-    return FaceNet(_basis(), **_TINY)
+    return FaceSynthesis(_basis(), Landmarks66().eval().fold(), **_TINY)
 
 
 class _FakeReader(Module):
@@ -76,6 +76,7 @@ def _bank(count: int = 6) -> FaceBank:
     marks = rng.uniform(20, 140, (count, 66, 3)).astype(np.float32)
     return FaceBank(
         crops=crops,
+        identities=primary,
         primary=primary,
         primary_mirrored=primary,
         second=_unit(count, 128).numpy(),
@@ -93,23 +94,34 @@ def test_network_gives_face_and_alpha_in_range() -> None:
     assert 0 <= alpha.min() <= alpha.max() <= 1
 
 
-def test_alpha_covers_the_face_whatever_the_network_says() -> None:
+def test_alpha_is_the_face_area_for_every_face() -> None:
     net = _tiny_net()
     with torch.no_grad():
-        net.to_alpha.bias.fill_(-100.0)
-        _, alpha = net(torch.zeros(1, 3, 160, 160), _unit(1))
-    assert alpha[net.face_area > 0].min() > 0.99
-    assert prior_alpha()[0, 0, 0, 0] < 0
+        _, alpha = net(torch.rand(2, 3, 160, 160) * 2 - 1, _unit(2))
+    assert torch.equal(alpha, net.face_area.expand(2, -1, -1, -1))
 
 
-def test_details_of_the_face_do_not_reach_the_encoder() -> None:
+def test_details_of_the_face_reach_the_network_as_landmarks_only() -> None:
     net = _tiny_net().eval()
     crop = torch.zeros(1, 3, 160, 160)
     stripes = crop.clone()
     stripes[:, :, 72:120:2, 56:104] = 0.5  # whole cells, deep inside the face area
     stripes[:, :, 73:120:2, 56:104] = -0.5
     with torch.no_grad():
-        assert torch.allclose(net(crop, _unit(1))[0], net(stripes, _unit(1))[0], atol=1e-4)
+        assert torch.allclose(net.without_details(crop), net.without_details(stripes), atol=1e-4)
+        coarse, geometry = net.known(crop)
+        assert geometry.shape == (1, 8, 80, 80)
+        face = net.draw(_unit(1), coarse, geometry).clamp(-1, 1)
+        assert torch.allclose(face, net(crop, _unit(1))[0], atol=1e-5)
+
+
+def test_geometry_puts_a_dot_where_a_landmark_is() -> None:
+    net, points = _tiny_net(), torch.full((1, 66, 2), 300.0)  # far outside
+    points[0, 40] = torch.tensor([60.5, 100.5])  # of the fifth group
+    drawn = net.geometry(points)[0]
+    assert drawn[4].argmax() == 50 * 80 + 30
+    assert drawn[4].max() > 0.99
+    assert drawn[[0, 1, 2, 3, 5, 6, 7]].max() < 1e-6
 
 
 def test_only_the_subspace_of_the_identity_matters() -> None:
@@ -128,6 +140,24 @@ def test_rotated_targets_turn_by_the_angle_inside_the_subspace() -> None:
     cosines = (turned * identities).sum(1)
     assert torch.allclose(cosines, torch.full((5,), float(np.cos(np.radians(70)))), atol=1e-5)
     assert torch.allclose(turned @ basis.t() @ basis, turned, atol=1e-5)
+
+
+def test_noisy_identities_have_the_wanted_cosines() -> None:
+    basis, wanted = _basis(20), torch.tensor([0.3, 0.6, 0.9])
+    identities = torch.nn.functional.normalize(_unit(3) @ basis.t() @ basis, dim=1)
+    noisy = noisy_identity(identities, basis, wanted, torch.Generator().manual_seed(1))
+    assert torch.allclose((noisy * identities).sum(1), wanted, atol=1e-5)
+
+
+def test_own_reader_averages_the_mirror_image() -> None:
+    class Flat(Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.nn.functional.pad(x.flatten(1), (0, 1), value=1.0)
+
+    crops = torch.rand(2, 3, 160, 160)
+    reader = OwnReader(Flat(), inner_px=8)
+    assert torch.allclose(reader(crops), reader(crops.flip(3)), atol=1e-3)
+    assert torch.allclose(reader(crops).norm(dim=1), torch.ones(2), atol=1e-5)
 
 
 def test_identity_losses() -> None:
@@ -162,9 +192,21 @@ def test_discriminator_losses_point_in_opposite_directions() -> None:
 
 
 def test_landmark_net_and_its_loss() -> None:
-    found = LandmarkNet().eval()(torch.zeros(1, 3, 160, 160))
+    found = Landmarks66().eval()(torch.zeros(1, 3, 160, 160))
     assert found.shape == (1, 66, 2)
     assert landmark_loss(found, found, torch.ones(66)) < 1e-6
+
+
+def test_folding_a_landmark_net_changes_nothing() -> None:
+    net = Landmarks66()
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_var.uniform_(0.5, 2.0)
+            layer.running_mean.normal_()
+            torch.nn.init.uniform_(layer.weight, 0.5, 2.0)
+    net, crops = net.eval(), torch.rand(1, 3, 160, 160)
+    with torch.no_grad():
+        assert torch.allclose(net(crops), net.fold()(crops), atol=1e-2)
 
 
 def test_mirroring_landmarks_twice_changes_nothing() -> None:
@@ -180,28 +222,37 @@ def test_basis_spans_the_embeddings() -> None:
     assert np.allclose(basis @ basis.T, np.eye(6), atol=1e-5)
 
 
+def _batch(count: int) -> Batch:
+    with Feed(_bank(), batch=count, seed=0) as feed:
+        return feed.take("cpu")
+
+
 @pytest.mark.slow
 def test_a_step_gives_gradients_to_the_whole_generator() -> None:
     net = _tiny_net()
     training = GeneratorTraining(
         net=net,
         critic=Discriminator(width=4),
+        own=_FakeReader(512),
         readers=(_FakeReader(512), _FakeReader(128)),
-        landmarks=LandmarkNet().eval().requires_grad_(False),
-        bank=_bank(),
         weights=LossWeights(),
-        mixture=Mixture(second_every=1, cycle_every=1, adversarial_from=0),
+        mixture=Mixture(primary_every=1, second_every=2, cycle_every=2, adversarial_from=0),
         rng=np.random.default_rng(0),
         generator=torch.Generator().manual_seed(0),
     )
-    batch = training.bank.sample(8, training.rng)
-    loss, fakes = training.losses(batch, 0)
+    batch = _batch(8)
+    assert batch.crops.abs().max() <= 1
+    loss, fakes = training.losses(batch, 1)
     loss.backward()
     assert torch.isfinite(loss)
     assert len(fakes) == 8
-    assert all(p.grad is not None for p in net.parameters())
+    learned = [p for p in net.parameters() if p.requires_grad]
+    assert learned
+    assert all(p.grad is not None for p in learned)
     assert torch.isfinite(training.critic_loss(batch.crops, fakes))
-    assert {"cos_swap", "cos_old", "cycle_rec", "taught_rec"} <= set(training.log)
+    assert {"own_taught", "own_old", "cycle_rec", "rec", "edge_old", "mobile_old"} <= set(
+        training.log
+    )
 
 
 @pytest.mark.slow

@@ -1,0 +1,186 @@
+"""Train the encoder and its flat readout together: `python -m training.encoder_joint`.
+
+`training.encoder` learns with a pooled last layer, `training.encoder_readout` replaces that layer
+in closed form; from there both are trained as one network, which is worth more than either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.encoder import Feed, Recipe, distillation_loss
+from training.encoder_model import Encoder
+from training.encoder_optim import Muon, split_parameters
+from training.encoder_readout import ReadoutEncoder, load_readout_encoder
+from training.encoder_targets import load_targets
+from training.encoder_watch import held_out_cosine, held_out_crops
+from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+
+__all__ = ["JointRun", "main"]
+
+_LOG = logging.getLogger(__name__)
+_EVALUATE_EVERY = 500
+_LOG_EVERY = 25
+
+
+@dataclass(slots=True, eq=False)
+class JointRun:
+    """The state of a joint training.
+
+    Attributes:
+        recipe: Settings; ``hint`` and ``sizes`` are not used.
+        out: Folder of the checkpoints and curves; the averaged model goes to ``out/readout``.
+        model: The network being trained.
+        average: Its moving average.
+        muon: Steps the convolutions.
+        adam: Steps everything else.
+        started_s: Clock at the start, less what earlier parts of the run took.
+        step: Steps done.
+    """
+
+    recipe: Recipe
+    out: Path
+    model: ReadoutEncoder
+    average: AveragedModel[ReadoutEncoder]
+    muon: Muon
+    adam: torch.optim.AdamW
+    started_s: float
+    step: int = 0
+
+    @classmethod
+    def start(cls, recipe: Recipe, out: Path, model: ReadoutEncoder) -> JointRun:
+        """A run from ``model``, or the one whose checkpoint lies in ``out``."""
+        model = model.train().to(memory_format=torch.channels_last)
+        filters, others = split_parameters(model)
+        readout = {id(p) for part in (model.squeeze, model.project) for p in part.parameters()}
+        groups = [
+            {"params": [p for p in others if id(p) not in readout], "peak": recipe.adam_lr},
+            # Solved in closed form, so near its optimum: it needs only to follow the features.
+            {"params": [p for p in others if id(p) in readout], "peak": recipe.adam_lr / 8},
+        ]
+        adam = torch.optim.AdamW(groups, lr=recipe.adam_lr, betas=(0.9, 0.98), weight_decay=0.01)
+        muon = Muon(filters, lr=recipe.muon_lr)
+        average = AveragedModel(model, decay=recipe.ema_decay)
+        run = cls(recipe, out, model, average, muon, adam, time.monotonic())
+        resumed = load_checkpoint(out)
+        if resumed is not None:
+            run.step, run.started_s = resumed[0], run.started_s - float(resumed[2]["elapsed_s"])
+            model.load_state_dict(resumed[1]["model"])
+            average.model.load_state_dict(resumed[1]["average"])
+            muon.load_state_dict(resumed[1]["optimizer_muon"])
+            adam.load_state_dict(resumed[1]["optimizer_adam"])
+        return run
+
+    def progress(self) -> float:
+        """Share of the schedule that is done; 1 or more at its end."""
+        minutes = (time.monotonic() - self.started_s) / 60
+        return max(self.step / self.recipe.steps, minutes / self.recipe.minutes)
+
+    def update(self, x: Tensor, target: Tensor, anchors: Tensor) -> None:
+        """One step of both optimizers and of the average."""
+        progress = self.progress()
+        factor = min(1.0, self.step / 100 + 0.05) * max(0.01, 1 - progress)
+        self.muon.param_groups[0]["lr"] = self.recipe.muon_lr * factor
+        for group in self.adam.param_groups:
+            group["lr"] = group["peak"] * factor
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            raw = self.model(x)
+        relation = self.recipe.relation
+        loss, cosine = distillation_loss(raw.float(), target, anchors, relation=relation)
+        self.muon.zero_grad()
+        self.adam.zero_grad()
+        loss.backward()
+        self.muon.step()
+        self.adam.step()
+        self.average.update(self.model, step=self.step)
+        self.step += 1
+        if self.step % _LOG_EVERY == 0:
+            row = {"step": self.step, "progress": progress, "loss": loss.item()}
+            row["cosine"] = cosine.item()
+            append_csv(self.out / "train.csv", row)
+            _LOG.info("%s", row)
+
+    def save(self, held_out: tuple[Tensor, Tensor]) -> None:
+        """Watch the averaged model on the held-out people, and write a checkpoint."""
+        cosine = held_out_cosine(self.average.model, held_out, 16 * self.model.side)
+        minutes = (time.monotonic() - self.started_s) / 60
+        row = {"step": self.step, "minutes": minutes, "cosine": cosine}
+        append_csv(self.out / "held_out.csv", row)
+        _LOG.info("step %d: held-out cosine %.4f", self.step, cosine)
+        states = {
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer_muon": self.muon.state_dict(),
+            "optimizer_adam": self.adam.state_dict(),
+        }
+        save_checkpoint(self.out, states, step=self.step, extra={"elapsed_s": minutes * 60})
+        extra = {"side": self.model.side, "held_out": cosine}
+        readout = {"readout": self.average.model.state_dict()}
+        save_checkpoint(self.out / "readout", readout, step=self.step, extra=extra)
+
+
+def _first_model(run: Path, out: Path, side: int) -> ReadoutEncoder:
+    if load_checkpoint(out) is not None:  # its weights are loaded over these
+        return ReadoutEncoder(Encoder(), side=side)
+    return load_readout_encoder(run)
+
+
+def main() -> None:
+    """Command line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
+    parser.add_argument("--cache", type=Path, default=Path("../cache"))
+    parser.add_argument("--run", type=Path, default=Path("runs/encoder"), help="with a readout")
+    parser.add_argument("--out", type=Path, default=Path("runs/encoder-joint"))
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--blend-files", type=int, default=2)
+    parser.add_argument("--blend-ratio", type=float, default=0.35)
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--muon-lr", type=float, default=0.025)
+    parser.add_argument("--adam-lr", type=float, default=4e-3)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    targets = load_targets(args.data, args.teachers, args.cache, blend_files=args.blend_files)
+    recipe = Recipe(
+        steps=args.steps,
+        minutes=args.minutes,
+        seed=args.seed,
+        muon_lr=args.muon_lr,
+        adam_lr=args.adam_lr,
+        blend_ratio=args.blend_ratio,
+        hint=0.0,
+    )
+    held_out = held_out_crops(args.data, args.teachers)
+    run = JointRun.start(recipe, args.out, _first_model(args.run, args.out, 4))
+    bank = torch.from_numpy(targets.plain.copy())
+    feed = Feed(targets, recipe)
+    size_px = 16 * run.model.side
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(feed, run.step, size_px)
+        while run.progress() < 1:
+            x, batch = coming.result()
+            coming = pool.submit(feed, run.step + 1, size_px)
+            rng = np.random.default_rng([recipe.seed, 2, run.step])
+            anchors = bank[rng.integers(len(bank), size=recipe.anchors)]
+            run.update(x, torch.from_numpy(batch.targets), anchors)
+            if run.step % _EVALUATE_EVERY == 0 or run.progress() >= 1:
+                run.save(held_out)
+
+
+if __name__ == "__main__":
+    main()

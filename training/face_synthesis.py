@@ -1,0 +1,261 @@
+"""The face generator network: attribute encoder and identity-conditioned decoder in one graph.
+
+The attribute encoder sees three things of a crop: what lies around the face, the face averaged over
+cells (its light and skin tone), and 66 landmarks drawn as maps (pose, expression). Nothing else of
+the old face reaches the decoder, so what makes a person must come from the identity. The encoder is
+a U-Net whose decoder gives the attribute maps; the generator is a cascade of adaptive attentional
+denormalisation (AAD) residual blocks (Cao et al., 2021, section 3.3). Only plain ONNX operators.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engines.face_mask import face_mask
+from training.landmarks66 import Landmarks66
+
+__all__ = ["CELL_PX", "CROP_SIZE_PX", "IDENTITY_DIM", "FaceSynthesis"]
+
+CROP_SIZE_PX = 160
+IDENTITY_DIM = 512
+CELL_PX = 16
+_STYLE: Final = 256
+_SLOPE: Final = 0.1
+_EPS: Final = 1e-2  # with less, a flat channel is amplified until one batch wrecks a run
+_HALF: Final = CROP_SIZE_PX // 2
+_POINT_PX: Final = 2.5
+# Jaw, brows, nose, eyes, outer and inner lips; the order of the points is the teacher's.
+_GROUPS: Final = (
+    tuple(range(17)),
+    tuple(range(17, 22)),
+    tuple(range(22, 27)),
+    tuple(range(27, 36)),
+    tuple(range(36, 42)),
+    tuple(range(42, 48)),
+    (*range(48, 59), 62),
+    (59, 60, 61, 63, 64, 65),
+)
+
+
+def _act(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, _SLOPE)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Keep the variance through the layers that have no normalisation."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, a=_SLOPE, mode="fan_in")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    for name in ("second", "attribute", "identity", "mask"):
+        layer = getattr(module, name, None)
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            with torch.no_grad():  # residual branches and modulations start small
+                layer.weight.mul_(0.3)
+
+
+class _ResBlock(nn.Module):
+    """Two 3x3 convolutions with a residual connection, no normalisation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(_act(self.first(x)))
+
+
+class AttributeEncoder(nn.Module):
+    """What may be known of a crop to attribute maps, coarse to fine.
+
+    Args:
+        widths: Channels at 80, 40, 20, 10 and 5 cells.
+        attributes: Channels of the attribute maps at 5, 10, 20, 40 and 80 cells.
+    """
+
+    def __init__(self, widths: Sequence[int], attributes: Sequence[int]) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(12 + len(_GROUPS), widths[0], 3, 1, 1)
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(_ResBlock(c) for c in widths[1:])
+        coarse_to_fine = tuple(widths)[::-1]
+        self.heads = nn.ModuleList(
+            nn.Conv2d(c + (attributes[i - 1] if i else 0), attributes[i], 1)
+            for i, c in enumerate(coarse_to_fine)
+        )
+
+    def forward(self, crop: Tensor, geometry: Tensor) -> list[Tensor]:
+        """(N, 3, S, S) in [-1, 1] and (N, 8, S/2, S/2) to maps of S/32 ... S/2 cells."""
+        x = _act(self.stem(torch.cat([F.pixel_unshuffle(crop, 2), geometry], 1)))
+        levels = [x]
+        for down, block in zip(self.downs, self.blocks, strict=True):
+            x = block(_act(down(x)))
+            levels.append(x)
+        maps: list[Tensor] = []
+        for head, level in zip(self.heads, reversed(levels), strict=True):
+            if maps:
+                level = torch.cat([level, F.interpolate(maps[-1], scale_factor=2.0)], 1)
+            maps.append(_act(head(level)))
+        return maps
+
+
+class _Aad(nn.Module):
+    """Normalise, then scale and shift by attributes or identity, chosen by a learned mask."""
+
+    def __init__(self, channels: int, attributes: int) -> None:
+        super().__init__()
+        self.identity = nn.Linear(_STYLE, 2 * channels)
+        self.attribute = nn.Conv2d(attributes, 2 * channels, 1)
+        self.mask = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, x: Tensor, style: Tensor, maps: Tensor) -> Tensor:
+        centred = x - x.mean((2, 3), keepdim=True)
+        x = centred * torch.rsqrt((centred * centred).mean((2, 3), keepdim=True) + _EPS)
+        scale_id, shift_id = self.identity(style)[:, :, None, None].chunk(2, 1)
+        scale_attr, shift_attr = self.attribute(maps).chunk(2, 1)
+        mask = torch.sigmoid(self.mask(x))
+        scale = scale_attr + mask * (scale_id - scale_attr)
+        shift = shift_attr + mask * (shift_id - shift_attr)
+        return x * (1.0 + scale) + shift
+
+
+class _AadBlock(nn.Module):
+    """Residual block of two AAD-activated convolutions."""
+
+    def __init__(self, channels_in: int, channels_out: int, attributes: int) -> None:
+        super().__init__()
+        self.norm_first = _Aad(channels_in, attributes)
+        self.first = nn.Conv2d(channels_in, channels_out, 3, 1, 1)
+        self.norm_second = _Aad(channels_out, attributes)
+        self.second = nn.Conv2d(channels_out, channels_out, 3, 1, 1)
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, bias=False)
+
+    def forward(self, x: Tensor, style: Tensor, maps: Tensor) -> Tensor:
+        y = self.first(_act(self.norm_first(x, style, maps)))
+        y = self.second(_act(self.norm_second(y, style, maps)))
+        return self.shortcut(x) + y
+
+
+class _FineBlock(nn.Module):
+    """The last, finest block: identity scales channels, attributes come in by concatenation."""
+
+    def __init__(self, channels_in: int, channels: int, attributes: int) -> None:
+        super().__init__()
+        # Fewer channels before the map grows: at this size every channel costs the most.
+        self.narrow = nn.Conv2d(channels_in, channels, 1)
+        self.identity = nn.Linear(_STYLE, channels)
+        self.first = nn.Conv2d(channels + attributes, channels, 3, 1, 1)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, x: Tensor, style: Tensor, maps: Tensor) -> Tensor:
+        x = F.interpolate(_act(self.narrow(x)), scale_factor=2.0)
+        y = self.first(torch.cat([x, maps], 1))
+        y = _act(y * (1.0 + self.identity(style)[:, :, None, None]))
+        return y + self.second(y)
+
+
+class FaceSynthesis(nn.Module):
+    """Attribute encoder and generator.
+
+    Args:
+        basis: (K, 512) orthonormal rows: the subspace that identities live in. The identity input
+            is projected onto it, so what lies outside never reaches the generator.
+        landmarks: Trained landmark net; frozen here.
+        widths: Channels of the encoder at 80, 40, 20, 10 and 5 cells.
+        attributes: Channels of the attribute maps at 5, 10, 20, 40 and 80 cells.
+        decoder: Channels of the generator after its blocks at 5, 10, 20, 40 and 80 cells.
+    """
+
+    basis: Tensor
+    face_area: Tensor
+    axis: Tensor
+
+    def __init__(
+        self,
+        basis: Tensor,
+        landmarks: Landmarks66,
+        *,
+        widths: Sequence[int] = (16, 32, 64, 128, 160),
+        attributes: Sequence[int] = (96, 128, 80, 40, 8),
+        decoder: Sequence[int] = (160, 160, 96, 48, 24),
+    ) -> None:
+        super().__init__()
+        self.register_buffer("basis", basis)
+        area = torch.from_numpy(face_mask(CROP_SIZE_PX).copy())[None, None]
+        self.register_buffer("face_area", area, persistent=False)
+        axis = torch.arange(_HALF, dtype=torch.float32) * 2.0 + 0.5
+        self.register_buffer("axis", axis, persistent=False)
+        self.encoder = AttributeEncoder(widths, attributes)
+        self.style = nn.Sequential(
+            nn.Linear(len(basis), _STYLE), nn.LeakyReLU(_SLOPE), nn.Linear(_STYLE, _STYLE)
+        )
+        self.seed = nn.Linear(_STYLE, 64 * 25)
+        self.grow = nn.Conv2d(64 + attributes[0], decoder[0], 3, 1, 1)
+        channels = (decoder[0], *decoder)
+        self.blocks = nn.ModuleList(
+            _AadBlock(channels[i], channels[i + 1], attributes[i]) for i in range(4)
+        )
+        self.fine = _FineBlock(decoder[3], decoder[4], attributes[4])
+        self.to_rgb = nn.Conv2d(decoder[4], 12, 3, 1, 1)
+        self.apply(_initialise)
+        with torch.no_grad():  # start near grey
+            self.to_rgb.weight.mul_(0.1)
+        self.landmarks = landmarks.eval().requires_grad_(False)
+
+    def without_details(self, crop: Tensor) -> Tensor:
+        """The crop with its face area averaged over cells."""
+        cells = F.avg_pool2d(crop, CELL_PX)
+        size = float(CELL_PX)
+        coarse = F.interpolate(cells, scale_factor=size, mode="bilinear", align_corners=False)
+        return crop + self.face_area * (coarse - crop)
+
+    def geometry(self, points: Tensor) -> Tensor:
+        """Landmarks (N, 66, 2) in pixels drawn as dots, one map a feature: (N, 8, 80, 80)."""
+        across = torch.exp((points[:, :, :1] - self.axis).square() * (-0.5 / _POINT_PX**2))
+        down = torch.exp((points[:, :, 1:] - self.axis).square() * (-0.5 / _POINT_PX**2))
+        drawn = [down[:, list(g)].transpose(1, 2) @ across[:, list(g)] for g in _GROUPS]
+        return torch.stack(drawn, 1).clamp(max=1.0)
+
+    def known(self, crop: Tensor) -> tuple[Tensor, Tensor]:
+        """All that the network may know of a crop: without details, and its geometry."""
+        with torch.no_grad():
+            points = self.landmarks(crop).float()
+        return self.without_details(crop), self.geometry(points)
+
+    def draw(self, identity: Tensor, crop: Tensor, geometry: Tensor) -> Tensor:
+        """The face (N, 3, 160, 160) of ``identity`` with what ``known`` gave; not clamped."""
+        maps = self.encoder(crop, geometry)
+        coordinates = identity @ self.basis.t()
+        # Scaled to unit variance, the usual range of a layer's input.
+        norm = coordinates.pow(2).sum(1, keepdim=True).clamp_min(1e-12).rsqrt()
+        style = _act(self.style(coordinates * norm * len(self.basis) ** 0.5))
+        x = self.grow(torch.cat([self.seed(style).view(-1, 64, 5, 5), maps[0]], 1))
+        for i, block in enumerate(self.blocks):
+            if i:
+                x = F.interpolate(x, scale_factor=2.0)
+            x = block(x, style, maps[i])
+        x = self.fine(x, style, maps[4])
+        return F.pixel_shuffle(self.to_rgb(x), 2)
+
+    def forward(self, crop: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
+        """Make a new face.
+
+        Args:
+            crop: (N, 3, 160, 160) RGB in [-1, 1].
+            identity: (N, 512) of any length.
+
+        Returns:
+            The face (N, 3, 160, 160), in [-1, 1] except while training, and alpha
+            (N, 1, 160, 160) in [0, 1]: the area that is painted, the same for every face.
+        """
+        face = self.draw(identity, *self.known(crop))
+        alpha = self.face_area.expand(len(crop), -1, -1, -1)
+        # No tanh: a step that is too large saturates it, and then no gradient ever comes back.
+        return (face if self.training else face.clamp(-1.0, 1.0)), alpha
