@@ -14,7 +14,9 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 ]
 
 
-@pytest.mark.parametrize("package", ["engines.weights", "streamer.sample", "configs"])
+@pytest.mark.parametrize(
+    "package", ["engines.weights", "streamer.sample", "streamer.console", "configs"]
+)
 def test_data_files_are_installed(package: str) -> None:
     patterns = SETTINGS["package-data"][package]
     folder = ROOT / package.replace(".", "/")
