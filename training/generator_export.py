@@ -18,11 +18,13 @@ from torch import Tensor
 from engines.manifest import sha256_of
 from export.branches import branch_off
 from export.metadata import write_metadata
+from training.face_synthesis import FaceSynthesis
 from training.generator_gallery import load_portraits, portrait_keys
 from training.generator_hybrid import HybridNet
-from training.generator_landmarks import LandmarkNet
 from training.generator_net import CROP_SIZE_PX, IDENTITY_DIM, FaceNet
 from training.generator_portraits import PortraitNet
+from training.landmarks66 import Landmarks66
+from training.landmarks66_train import load_landmarks66
 from training.teachers import load_teachers
 
 __all__ = ["export_generator", "load_net", "main", "read_weights"]
@@ -50,16 +52,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {name: value.float() for name, value in state.items()}
 
 
-def load_net(path: Path) -> FaceNet:
+def load_net(path: Path) -> FaceSynthesis | FaceNet:
     """The network with the weights of a file, frozen."""
     state = read_weights(path)
-    net = FaceNet(state["basis"])
+    net: FaceSynthesis | FaceNet
+    if any(name.startswith("landmarks.") for name in state):
+        net = FaceSynthesis(state["basis"], Landmarks66(folded=True))
+    else:
+        net = FaceNet(state["basis"])
     net.load_state_dict(state)
     return net.eval().requires_grad_(False)
 
 
 def export_generator(
-    net: FaceNet | HybridNet, path: Path, *, version: str, facts: dict[str, object]
+    net: FaceSynthesis | FaceNet | HybridNet, path: Path, *, version: str, facts: dict[str, object]
 ) -> None:
     """Write ``path`` (ONNX), the manifest and the identity basis beside it.
 
@@ -148,21 +154,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", default="1")
     parser.add_argument("--images", type=int, default=0, help="images seen, for the manifest")
     parser.add_argument("--portraits", type=Path, help="folder of the gallery; adds the branch")
-    parser.add_argument("--landmarks", type=Path, default=Path("build/cache/landmark_net.pt"))
+    parser.add_argument("--landmark-net", type=Path, default=Path("build/landmarks66"))
     parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
     args = parser.parse_args(argv)
     facts: dict[str, object] = {"images_seen": args.images}
     faces = load_net(args.weights)
-    net: FaceNet | HybridNet = faces
+    net: FaceSynthesis | FaceNet | HybridNet = faces
     if args.portraits is not None:
         net = hybrid = _with_portraits(faces, args)
         facts["portraits"] = len(hybrid.portraits.portraits)
     export_generator(net, args.out, version=args.version, facts=facts)
 
 
-def _with_portraits(faces: FaceNet, args: argparse.Namespace) -> HybridNet:
-    marks = LandmarkNet()
-    marks.load_state_dict(torch.load(args.landmarks, map_location="cpu", weights_only=True))
+def _with_portraits(faces: FaceSynthesis | FaceNet, args: argparse.Namespace) -> HybridNet:
+    marks = load_landmarks66(args.landmark_net)
     portraits = load_portraits(args.portraits, load_teachers(args.teachers))
     keys = portrait_keys(len(portraits), len(faces.basis))
     return HybridNet(faces, PortraitNet(marks, portraits, keys)).eval()

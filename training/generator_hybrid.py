@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from training.face_synthesis import FaceSynthesis
 from training.generator_net import FaceNet
 from training.generator_portraits import PortraitNet
 
@@ -24,7 +25,7 @@ class HybridNet(nn.Module):
         portraits: The protecting branch; its keys compare with coordinates in ``faces.basis``.
     """
 
-    def __init__(self, faces: FaceNet, portraits: PortraitNet) -> None:
+    def __init__(self, faces: FaceSynthesis | FaceNet, portraits: PortraitNet) -> None:
         super().__init__()
         self.faces = faces
         self.portraits = portraits

@@ -1,8 +1,4 @@
-"""A small differentiable landmark net: keeps expression and pose while the identity changes.
-
-It is distilled from the 66-point teacher on aligned crops (its own weights are a by-product of the
-training and do not ship).
-"""
+"""The 66 landmarks of the teacher: labels, mirrored ones, and a loss on them."""
 
 from __future__ import annotations
 
@@ -13,11 +9,10 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = [
-    "LandmarkNet",
     "label_landmarks",
     "landmark_loss",
     "landmark_weights",
@@ -81,38 +76,6 @@ def landmark_weights() -> Tensor:
     weights[36:48] = 2.0
     weights[48:] = 1.5
     return weights / weights.mean()
-
-
-class LandmarkNet(nn.Module):
-    """Aligned crop to 66 points by soft-argmax over 20x20 heat maps."""
-
-    grid: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        # A few tens of millions of multiply-adds: this net runs three times in every step.
-        self.body = nn.Sequential(
-            nn.Conv2d(48, 24, 3, 1, 1), nn.BatchNorm2d(24), nn.ReLU(),
-            nn.Conv2d(24, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU(),
-            nn.Conv2d(48, 48, 3, 1, 1), nn.BatchNorm2d(48), nn.ReLU(),
-            nn.Conv2d(48, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU(),
-            nn.Conv2d(64, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.ReLU(),
-        )  # fmt: skip
-        self.fine = nn.Conv2d(48, 48, 1)
-        self.coarse = nn.Conv2d(64, 48, 1)
-        self.mix = nn.Sequential(nn.Conv2d(48, 48, 3, 1, 1), nn.BatchNorm2d(48), nn.ReLU())
-        self.maps = nn.Conv2d(48, _POINTS, 1)
-        axis = (torch.arange(20, dtype=torch.float32) + 0.5) * 8.0 - 0.5
-        y, x = torch.meshgrid(axis, axis, indexing="ij")
-        self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], 1), persistent=False)
-
-    def forward(self, crops: Tensor) -> Tensor:
-        """(N, 3, 160, 160) in [-1, 1] to (N, 66, 2) pixels."""
-        x = F.pixel_unshuffle(crops, 4)
-        fine = self.body[:9](x)
-        coarse = F.interpolate(self.coarse(self.body[9:](fine)), scale_factor=2.0)
-        logits = self.maps(self.mix(F.relu(self.fine(fine) + coarse))).float().flatten(2)
-        return torch.softmax(logits, 2) @ self.grid
 
 
 def landmark_loss(

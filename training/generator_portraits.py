@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.generator_landmarks import LandmarkNet
+from training.landmarks66 import Landmarks66
 
 __all__ = ["PortraitNet"]
 
@@ -43,7 +43,7 @@ class PortraitNet(nn.Module):
     pixels: Tensor
     nodes: Tensor
 
-    def __init__(self, landmarks: LandmarkNet, portraits: Tensor, keys: Tensor) -> None:
+    def __init__(self, landmarks: Landmarks66, portraits: Tensor, keys: Tensor) -> None:
         super().__init__()
         self.landmarks = landmarks.eval().requires_grad_(False)
         with torch.no_grad():  # the same net for both sides, so that its bias cancels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,13 @@ pytest.importorskip("onnx", reason="the export needs onnx")
 
 from training.discriminator import Discriminator, discriminator_loss, generator_loss  # noqa: E402 - after the skip
 from training.face_synthesis import FaceSynthesis  # noqa: E402 - after the skip
-from training.generator_data import Batch, FaceBank, identity_basis  # noqa: E402 - after the skip
+from training.generator_data import (  # noqa: E402 - after the skip
+    Batch,
+    FaceBank,
+    identity_basis,
+    to_tensor,
+)
 from training.generator_export import export_generator, load_net, read_weights  # noqa: E402 - after the skip
-from training.generator_feed import Feed  # noqa: E402 - after the skip
 from training.generator_landmarks import landmark_loss, mirror_landmarks  # noqa: E402 - as above
 from training.generator_steps import GeneratorTraining, LossWeights, Mixture  # noqa: E402 - after the skip
 from training.landmarks66 import Landmarks66  # noqa: E402 - after the skip
@@ -223,8 +228,9 @@ def test_basis_spans_the_embeddings() -> None:
 
 
 def _batch(count: int) -> Batch:
-    with Feed(_bank(), batch=count, seed=0) as feed:
-        return feed.take("cpu")
+    made = _bank().sample(count, np.random.default_rng(0))
+    crops, pseudo = to_tensor(made.crops.numpy()), to_tensor(made.pseudo.numpy())
+    return dataclasses.replace(made, crops=crops, pseudo=pseudo)
 
 
 @pytest.mark.slow

@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install .[train]")
 
-from training.generator_landmarks import LandmarkNet  # noqa: E402 - after the skip
 from training.generator_portraits import PortraitNet  # noqa: E402 - after the skip
 from training.generator_pseudo import nearest_pose, pseudo_swap  # noqa: E402 - after the skip
+from training.landmarks66 import Landmarks66  # noqa: E402 - after the skip
 
 
 def _marks() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -38,7 +38,7 @@ def test_portraits_depend_on_the_identity_alone_in_their_choice() -> None:
     torch.manual_seed(0)
     portraits = torch.rand(3, 3, 160, 160) * 2 - 1
     keys = torch.nn.functional.normalize(torch.randn(2, 3, 8), dim=2)
-    net = PortraitNet(LandmarkNet(), portraits, keys)
+    net = PortraitNet(Landmarks66().eval().fold(), portraits, keys)
     crop = torch.rand(1, 3, 160, 160) * 2 - 1
     with torch.no_grad():
         first, alpha = net(crop, keys[0, :1])
