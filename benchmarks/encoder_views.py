@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Final
+from typing import Any, Final
 
 import av
 import cv2
@@ -20,15 +20,16 @@ _HELD_FRAMES: Final = 3
 _FACE_PX: Final = 100
 
 
-def h264(crops: UInt8Array, *, crf: int = 28) -> UInt8Array:
-    """The crops after libx264 (veryfast, 4:2:0).
+def h264(crops: UInt8Array, *, crf: int = 28, codec: str = "libx264") -> UInt8Array:
+    """The crops after libx264, or libx265 (veryfast, 4:2:0).
 
     Twenty crops tile a picture; every picture is shown for three frames, each moved by a pixel, and
     the crops are cut from the third, which is predicted from the others as in a stream.
 
     Args:
         crops: (N, S, S, 3) uint8 RGB, S even.
-        crf: libx264's constant rate factor; 28 is a low-rate camera.
+        crf: the encoder's constant rate factor; 28 is a low-rate camera with libx264.
+        codec: FFmpeg's name of the encoder.
 
     Returns:
         (N, S, S, 3) uint8 RGB.
@@ -37,9 +38,10 @@ def h264(crops: UInt8Array, *, crf: int = 28) -> UInt8Array:
     pages = [crops[i : i + _COLUMNS * _ROWS] for i in range(0, len(crops), _COLUMNS * _ROWS)]
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as output:
-        stream = output.add_stream(
-            "libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"}
-        )
+        options = {"crf": str(crf), "preset": "veryfast"}
+        if codec == "libx265":
+            options["x265-params"] = "log-level=none"
+        stream: Any = output.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = _COLUMNS * size + 4, _ROWS * size, "yuv420p"
         for page in pages:
             canvas = _tiled(page, size)

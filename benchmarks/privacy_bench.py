@@ -1,0 +1,86 @@
+"""How much the image protocol measures, and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.judges import ImageJudge
+from benchmarks.judges_cache import Memo
+from benchmarks.privacy_looks import FaceReader
+from benchmarks.privacy_methods import Baseline
+from benchmarks.privacy_product import Anonymizer
+from benchmarks.privacy_sample import Others, Sample
+from engines.arrays import UInt8Array
+
+__all__ = ["Bench", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much is measured.
+
+    Attributes:
+        seeds: how many; each draws other pictures, passwords and levels.
+        people: identities, None for all that are held out.
+        per_person: probes of each in a seed.
+        others: pictures of other people that the informed attacker learns from.
+        grid: policies beyond the default that the informed attacker is tried on.
+        level_people: identities at each privacy level.
+        codec_people: identities behind each codec setting.
+        template_pictures: of each person, averaged by the template attack.
+        guesses: passwords that are guessed.
+    """
+
+    seeds: int = 3
+    people: int | None = None
+    per_person: int = 1
+    others: int = 400
+    grid: bool = True
+    level_people: int = 30
+    codec_people: int = 45
+    template_pictures: int = 4
+    guesses: int = 50
+
+    @classmethod
+    def quick(cls) -> Settings:
+        """A look at everything on few identities; not for quoting."""
+        return cls(1, 12, 1, 40, False, 4, 4, 3, 6)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bench:
+    """Everything that the parts need.
+
+    Attributes:
+        settings: how much.
+        samples: one for each seed.
+        pictures: all pictures of the held-out people, and (N,) whose they are.
+        owners: see `pictures`.
+        others: who the informed attacker learns from.
+        anonymizer: the product.
+        judges: calibrated.
+        quick_judges: those of them that can be asked often.
+        reader: landmarks and detector.
+        baselines: the other methods.
+        memo: the cache, for baselines.
+    """
+
+    settings: Settings
+    samples: Sequence[Sample]
+    pictures: UInt8Array
+    owners: np.ndarray
+    others: Others
+    anonymizer: Anonymizer
+    judges: Sequence[ImageJudge]
+    quick_judges: Sequence[ImageJudge]
+    reader: FaceReader
+    baselines: Sequence[Baseline]
+    memo: Memo
+
+    def readers(self) -> dict[str, ImageJudge]:
+        """What an attacker reads faces with: the quick judges and the product's own encoder."""
+        own = ImageJudge("own encoder", self.anonymizer.identities)
+        return {judge.name: judge for judge in (*self.quick_judges, own)}

@@ -1,0 +1,165 @@
+"""The product's way with aligned crops: encoder, keyed rotation, generator; every answer kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from benchmarks.generator_material import Product
+from benchmarks.judges_cache import Memo
+from engines.arrays import Float32Array, Float64Array, UInt8Array
+from engines.manifest import WEIGHTS_FOLDER, load_manifest
+from streamer.identity import load_identity_space
+from streamer.rotator import RotationKind, Rotator, angle_for_level, make_rotator
+
+__all__ = ["DEFAULT_POLICY", "Anonymizer", "Policy", "Scope", "angles_for", "secret_key"]
+
+Scope = Literal["track", "recording", "camera"]
+_LEVELS: Final = 10
+_KEPT_ROTATORS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How identities are turned.
+
+    Attributes:
+        kind: rotation.
+        angle_deg: one angle for all; None draws a privacy level for each picture, as the paper did.
+        scope: which pictures share a key: none ("track"), or all.
+    """
+
+    kind: RotationKind = "orthogonal"
+    angle_deg: float | None = 90.0
+    scope: Scope = "track"
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        angle = "random levels" if self.angle_deg is None else f"{self.angle_deg:g}°"
+        return f"{self.kind} {angle}, {self.scope}"
+
+
+DEFAULT_POLICY: Final = Policy()
+
+
+def secret_key(*parts: object) -> bytes:
+    """A scope key for the benchmark: distinct for each purpose, and the same in each run."""
+    return hashlib.sha256(repr(parts).encode()).digest()
+
+
+def angles_for(policy: Policy, count: int, seed: int) -> Float64Array:
+    """The angle of each picture in degrees; (count,)."""
+    if policy.angle_deg is not None:
+        return np.full(count, policy.angle_deg)
+    levels = np.random.default_rng([seed, 1]).integers(0, _LEVELS, count)
+    return np.array([angle_for_level(int(level)) for level in levels])
+
+
+class Anonymizer:
+    """Protects and restores aligned crops as the pipeline does.
+
+    Args:
+        memo: keeps every network's answers.
+        generator: manifest of the generator.
+        encoder: manifest of the encoder.
+        threads: of one network call.
+    """
+
+    def __init__(
+        self,
+        memo: Memo,
+        *,
+        generator: Path = WEIGHTS_FOLDER / "generator.json",
+        encoder: Path = WEIGHTS_FOLDER / "encoder.json",
+        threads: int = 1,
+    ) -> None:
+        self._memo = memo
+        self._product = Product(threads=threads, generator=generator, encoder=encoder)
+        self.generator_sha256 = self._product.manifest.sha256
+        self.encoder_sha256 = load_manifest(encoder).sha256
+        self._space = load_identity_space(self._product.manifest.extra, generator.parent)
+        self._rotators: dict[tuple[bytes, float, str], Rotator] = {}
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of the space that identities are turned in."""
+        return self._space.dim
+
+    def identities(self, crops: UInt8Array) -> Float32Array:
+        """E_id of (N, 160, 160, 3) uint8 RGB; (N, 512) unit rows."""
+        label = f"E_id {self.encoder_sha256}"
+        return np.asarray(self._memo.rows(label, self._product.embed, crops), np.float32)
+
+    def turned(
+        self,
+        identities: Float32Array,
+        keys: Sequence[bytes],
+        angles_deg: Float64Array,
+        *,
+        kind: RotationKind = "orthogonal",
+    ) -> Float32Array:
+        """Each identity under its own key and angle; (N, 512)."""
+        out = []
+        for identity, key, angle in zip(identities, keys, angles_deg, strict=True):
+            rotator = self._rotator(key, float(angle), kind)
+            out.append(self._space.embedding(rotator.rotate(self._space.coordinates(identity))))
+        return np.stack(out)
+
+    def turned_back(
+        self,
+        read: Float32Array,
+        keys: Sequence[bytes],
+        angles_deg: Float64Array,
+        *,
+        kind: RotationKind = "orthogonal",
+        originals: Float32Array | None = None,
+    ) -> Float32Array:
+        """Identities read from new faces, turned back; (N, 512).
+
+        Args:
+            read: (N, 512) unit rows.
+            keys: one for each.
+            angles_deg: (N,).
+            kind: rotation.
+            originals: (N, 512) for the length that the key log keeps of each (reference rotation
+                only); None where the log is not known, so that it is solved for.
+        """
+        out = []
+        for row, (identity, key, angle) in enumerate(zip(read, keys, angles_deg, strict=True)):
+            rotator = self._rotator(key, float(angle), kind)
+            norm = None
+            if originals is not None:
+                norm = rotator.rotated_norm(self._space.coordinates(originals[row]))
+            back = rotator.unrotate(self._space.coordinates(identity), norm=norm)
+            out.append(self._space.embedding(back))
+        return np.stack(out)
+
+    def protected(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
+        """The crops with new faces pasted in; (N, 160, 160, 3) uint8 RGB."""
+        return self._made(crops, wanted, restore=False)
+
+    def restored(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
+        """The crops with the faces of `wanted` brought back."""
+        return self._made(crops, wanted, restore=True)
+
+    def _made(self, crops: UInt8Array, wanted: Float32Array, *, restore: bool) -> UInt8Array:
+        def make(pictures: UInt8Array, identities: Float32Array) -> UInt8Array:
+            return self._product.make(pictures, identities, restore=restore)
+
+        label = f"G {self.generator_sha256} restore={restore}"
+        return np.asarray(self._memo.rows(label, make, crops, wanted), np.uint8)
+
+    def _rotator(self, key: bytes, angle_deg: float, kind: RotationKind) -> Rotator:
+        found = self._rotators.get((key, angle_deg, kind))
+        if found is None:
+            if len(self._rotators) >= _KEPT_ROTATORS:
+                self._rotators.clear()
+            found = make_rotator(kind, scope_key=key, angle_deg=angle_deg, dim=self._space.dim)
+            self._rotators[key, angle_deg, kind] = found
+        return found

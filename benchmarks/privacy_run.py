@@ -1,0 +1,250 @@
+"""The image protocol from pictures to figures; every part can be run on its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.privacy_attacks import guess_passwords, informed_attack, match_templates, parrot
+from benchmarks.privacy_bench import Bench, Settings
+from benchmarks.privacy_measures import (
+    Measures,
+    identity_measures,
+    recovery_measures,
+    utility_measures,
+)
+from benchmarks.privacy_methods import Baseline
+from benchmarks.privacy_product import Policy
+from benchmarks.privacy_recovery import after_codecs, protect_sample, recoveries
+from benchmarks.privacy_sample import Sample
+from benchmarks.privacy_stats import summarise
+from engines.arrays import UInt8Array
+from streamer.rotator import RotationKind, angle_for_level
+
+__all__ = ["OURS", "PARTS", "run_all"]
+
+OURS: Final = {
+    "ours, default (90°)": Policy(),
+    "ours, random levels": Policy(angle_deg=None),
+    "ours, paper mode, random levels": Policy("reference", None),
+}
+_GRID_ANGLES: Final = (70.0, 85.0, 90.0, 120.0)
+_KINDS: Final[tuple[RotationKind, ...]] = ("orthogonal", "reference")
+
+Figures = dict[str, Any]
+
+
+def _summed(per_seed: Sequence[Measures], samples: Sequence[Sample]) -> Figures:
+    found = summarise(per_seed, [sample.identities for sample in samples])
+    return {name: summary.as_dict() for name, summary in found.items()}
+
+
+def _all_measures(bench: Bench, sample: Sample, made: UInt8Array) -> Measures:
+    return identity_measures(sample, made, bench.judges) | utility_measures(
+        sample.probes, made, bench.reader
+    )
+
+
+def methods(bench: Bench) -> Figures:
+    """Tables 1 and 2: baselines and ours on the same faces."""
+    out: Figures = {}
+    for baseline in bench.baselines:
+        made = [_applied(bench, baseline, sample) for sample in bench.samples]
+        rows = [_all_measures(bench, s, m) for s, m in zip(bench.samples, made, strict=True)]
+        out[baseline.name] = _summed(rows, bench.samples)
+    for name, policy in OURS.items():
+        rows = [
+            _all_measures(bench, s, protect_sample(bench.anonymizer, s, policy).made)
+            for s in bench.samples
+        ]
+        out[name] = _summed(rows, bench.samples)
+    return out
+
+
+def _applied(bench: Bench, baseline: Baseline, sample: Sample) -> UInt8Array:
+    label = f"baseline {baseline.name}"
+    return np.asarray(bench.memo.rows(label, baseline.apply, sample.probes), np.uint8)
+
+
+def recovery(bench: Bench) -> Figures:
+    """Tables 3 and 4; baselines are undone as in the paper."""
+    out: Figures = {}
+    for baseline in bench.baselines:
+        undo = baseline.restore
+        if undo is None:
+            continue
+        rows = []
+        for sample in bench.samples:
+            hidden = _applied(bench, baseline, sample)
+            shown = np.asarray(bench.memo.rows(f"undo {baseline.name}", undo, hidden), np.uint8)
+            rows.append(recovery_measures(sample.probes, shown, bench.judges))
+        out[baseline.name] = _summed(rows, bench.samples)
+    for name, policy in OURS.items():
+        if policy.angle_deg is not None:
+            continue
+        ways = [
+            recoveries(bench.anonymizer, protect_sample(bench.anonymizer, s, policy), bench.judges)
+            for s in bench.samples
+        ]
+        for way in ways[0]:
+            out[f"{name}: {way}"] = _summed([seed[way] for seed in ways], bench.samples)
+    return out
+
+
+def codecs(bench: Bench) -> Figures:
+    """Recovery by both ways after video compression, in the default policy."""
+    sample = first_people(bench.samples[0], bench.settings.codec_people)
+    protected = protect_sample(bench.anonymizer, sample, Policy())
+    found = after_codecs(bench.anonymizer, protected, bench.quick_judges)
+    return {
+        condition: {way: _summed([measures], [sample]) for way, measures in ways.items()}
+        for condition, ways in found.items()
+    }
+
+
+def levels(bench: Bench) -> Figures:
+    """Figs 5 and 7: distance, displacement and recovery over the angle, by both rotations."""
+    sample = first_people(bench.samples[0], bench.settings.level_people)
+    out: Figures = {}
+    for kind in _KINDS:
+        angles = sorted({angle_for_level(level) for level in range(10)})
+        for angle in sorted([*angles, 90.0]) if kind == "orthogonal" else angles:
+            policy = Policy(kind, angle)
+            made = protect_sample(bench.anonymizer, sample, policy)
+            rows = _all_measures(bench, sample, made.made)
+            back = recoveries(bench.anonymizer, made, bench.quick_judges)
+            for way, measures in back.items():
+                rows |= {f"{way}: {name}": values for name, values in measures.items()}
+            out[f"{kind} {angle:g}"] = _summed([rows], [sample])
+    return out
+
+
+def attacks(bench: Bench) -> Figures:
+    """The informed attacker on the default policy, then on the grid of policies."""
+    out: Figures = {}
+    for policy in _attacked(bench.settings):
+        samples = bench.samples if policy == Policy() else bench.samples[:1]
+        rows = [
+            informed_attack(bench.anonymizer, s, bench.others, policy, bench.readers())
+            for s in samples
+        ]
+        out[policy.name] = _summed(rows, samples)
+    return out
+
+
+def _attacked(settings: Settings) -> list[Policy]:
+    found = [Policy()]
+    if not settings.grid:
+        return [*found, Policy(scope="camera"), Policy("reference", 85.0, "camera")]
+    for kind in _KINDS:
+        for angle in _GRID_ANGLES:
+            if kind == "reference" and angle == 90.0:
+                continue  # it has no inverse there, so the product refuses it
+            for scope in ("track", "recording", "camera"):
+                found.append(Policy(kind, angle, scope))
+    return list(dict.fromkeys(found))
+
+
+def templates(bench: Bench) -> Figures:
+    """Averages of several new faces of a person against the gallery."""
+    sample = bench.samples[0]
+    rows, owners = [], []
+    for row, person in enumerate(sample.identities[np.unique(sample.people, return_index=True)[1]]):
+        found = np.flatnonzero(bench.owners == person)
+        shown = [i for i in found if not np.array_equal(bench.pictures[i], sample.gallery[row])]
+        rows += shown[: bench.settings.template_pictures]
+        owners += [row] * len(shown[: bench.settings.template_pictures])
+    out: Figures = {}
+    people = replace(sample, identities=np.unique(np.array(owners)))
+    for policy in (Policy(), Policy("reference", 85.0)):
+        hits = match_templates(
+            bench.anonymizer,
+            bench.pictures[rows],
+            np.array(owners),
+            sample.gallery,
+            bench.readers(),
+            policy,
+        )
+        out[policy.name] = _summed([hits], [people])
+    return out
+
+
+def parrots(bench: Bench) -> Figures:
+    """Linking new faces to earlier new faces, with one key and with two."""
+    out: Figures = {}
+    for same_key in (True, False):
+        rows = [
+            parrot(bench.anonymizer, s, Policy(), bench.readers(), same_key=same_key)
+            for s in bench.samples
+        ]
+        out["one key" if same_key else "a key for each picture"] = _summed(rows, bench.samples)
+    return out
+
+
+def guessing(bench: Bench) -> Figures:
+    """Password guessing with a gallery and all faces under one key."""
+    out: Figures = {}
+    for policy in (Policy(), Policy("reference", 85.0)):
+        faces = min(30, len(bench.samples[0].probes))
+        found = guess_passwords(
+            bench.anonymizer,
+            bench.samples[0],
+            policy,
+            guesses=bench.settings.guesses,
+            faces=faces,
+        )
+        out[policy.name] = {**asdict(found), "faces": faces}
+    return out
+
+
+def first_people(sample: Sample, count: int) -> Sample:
+    """The faces of the sample's first people; the gallery stays whole."""
+    kept = sample.people < count
+    return replace(
+        sample,
+        probes=sample.probes[kept],
+        people=sample.people[kept],
+        identities=sample.identities[kept],
+    )
+
+
+PARTS: Final[Mapping[str, Callable[[Bench], Figures]]] = {
+    "methods": methods,
+    "recovery": recovery,
+    "attacks": attacks,
+    "templates": templates,
+    "parrot": parrots,
+    "guessing": guessing,
+    "levels": levels,
+    "codecs": codecs,
+}
+
+
+def run_all(bench: Bench, parts: Sequence[str] = ()) -> Figures:
+    """The figures of the named parts, or of all.
+
+    Each part is announced on standard error, since some take minutes.
+    """
+    out: Figures = {
+        "settings": {**asdict(bench.settings), "people": len(bench.samples[0].gallery)},
+        "weights": {
+            "encoder": bench.anonymizer.encoder_sha256,
+            "generator": bench.anonymizer.generator_sha256,
+        },
+        "judges": {
+            judge.name: {
+                "thresholds": dict(judge.thresholds),
+                "accepted_genuine": dict(judge.accepted_genuine),
+            }
+            for judge in bench.judges
+        },
+    }
+    for name, part in PARTS.items():
+        if not parts or name in parts:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            out[name] = part(bench)
+    return out
