@@ -12,12 +12,13 @@ from typing import Any, Final, Self
 
 from engines.errors import ConfigError
 from streamer.camera_board import CameraBoard, CameraEntry
+from streamer.camera_status import CameraStatus
 from streamer.config_watch import WatchConfig, split_listen
 from streamer.metrics import Metrics
 from streamer.watch_access import Access, read_token
 from streamer.watch_handler import WatchHandler
 
-__all__ = ["WatchServer", "open_watch_server"]
+__all__ = ["WatchServer", "open_watch_server", "watched_camera"]
 
 _MOST_CONNECTIONS: Final = 64
 _MOST_STREAMS: Final = 16
@@ -148,3 +149,20 @@ def open_watch_server(config: WatchConfig, board: CameraBoard) -> Iterator[Watch
     token = None if config.token_file is None else read_token(config.token_file)
     with WatchServer(split_listen(config.listen), board, Access(token), config) as server:
         yield server
+
+
+@contextmanager
+def watched_camera(config: WatchConfig, name: str) -> Iterator[CameraStatus]:
+    """The status of the one camera of a process, served while the block runs.
+
+    Args:
+        config: where, and to whom.
+        name: of the camera, without credentials.
+
+    Raises:
+        ConfigError: the address or the token cannot be used.
+    """
+    status, board = CameraStatus(name), CameraBoard()
+    board.add(status)
+    with open_watch_server(config, board):
+        yield status
