@@ -15,6 +15,7 @@ from streamer.color import paste_rgb_into
 from streamer.cover import CoverStyle, cover_into, cover_rect
 from streamer.frames import ColorSpec, Frame, GeneratedFace
 from streamer.plan import FramePlan, PlannedFace
+from streamer.zones import PrivacyZones
 
 __all__ = ["AnonymizedFrame", "BlendResult", "Blender", "covers"]
 
@@ -24,6 +25,7 @@ _SEAL: Final = object()
 # Places in a planned box (fractions of its size from the centre) that the new face must hide.
 _PROBES: Final = np.array([(0, 0), (-0.2, -0.2), (0.2, -0.2), (-0.15, 0.22), (0.15, 0.22)])
 _PROBE_MASK_MIN: Final = 0.35
+_STUB_LUMA: Final = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +98,12 @@ class Blender:
 
     Args:
         fallback: what hides a face that has no usable synthetic one.
+        zones: places that are filled whatever is in them, None for none.
     """
 
-    def __init__(self, *, fallback: CoverStyle) -> None:
+    def __init__(self, *, fallback: CoverStyle, zones: PrivacyZones | None = None) -> None:
         self._fallback = fallback
+        self._zones = zones
 
     def blend(
         self, source: Frame, plan: FramePlan, faces: Mapping[int, GeneratedFace]
@@ -138,8 +142,33 @@ class Blender:
             if rect[2] and rect[3]:
                 previous = rects.get(face.track_id)
                 rects[face.track_id] = rect if previous is None else _union(previous, rect)
+        if self._zones is not None:
+            self._zones.fill_into(canvas)
         canvas.setflags(write=False)
         frame = AnonymizedFrame(
             canvas, source.color, source.pts, source.time_base, source.index, seal=_SEAL
         )
         return BlendResult(frame, frozenset(replaced), frozenset(filled), rects)
+
+    def stub(
+        self, size_hw: tuple[int, int], text: str, *, pts: int, time_base: Fraction, index: int
+    ) -> AnonymizedFrame:
+        """A made picture that shows nothing but a text, for times without a source.
+
+        Args:
+            size_hw: even height and width.
+            text: what it says, in ASCII.
+            pts: its time.
+            time_base: seconds per unit of `pts`.
+            index: number of the frame.
+        """
+        height, width = size_hw
+        canvas = np.full((height * 3 // 2, width), 128, np.uint8)
+        canvas[:height] = _STUB_LUMA
+        scale = max(width / 640, 0.3)
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        (wide, high), _ = cv2.getTextSize(text, font, scale, 2)
+        place = (max((width - wide) // 2, 0), (height + high) // 2)
+        cv2.putText(canvas[:height], text, place, font, scale, 200, 2)
+        canvas.setflags(write=False)
+        return AnonymizedFrame(canvas, ColorSpec(), pts, time_base, index, seal=_SEAL)

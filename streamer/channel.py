@@ -96,6 +96,30 @@ class Channel(Generic[T]):
                 self._condition.notify_all()
             yield item
 
+    def receive(self, timeout_s: float) -> T | None:
+        """The next item; None when none came in time, or none will come (`is_finished`).
+
+        Raises:
+            Cancelled: the channel was cancelled.
+        """
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._items or self._closed or self._cancelled, timeout_s
+            )
+            if self._cancelled:
+                raise Cancelled
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._condition.notify_all()
+            return item
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the channel was closed and everything was received."""
+        with self._condition:
+            return self._closed and not self._items
+
     def close(self) -> None:
         """No more items will come; receivers drain what is left."""
         with self._condition:

@@ -13,6 +13,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from engines.errors import ConfigError
 from streamer.config_base import ConfigModel
+from streamer.config_live import LiveConfig, OutputConfig
+from streamer.config_rules import RulesConfig
 from streamer.config_watch import WatchConfig
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "IdentityConfig",
     "KeyLogConfig",
     "LiveConfig",
+    "OutputConfig",
+    "RulesConfig",
     "VideoConfig",
     "WatchConfig",
     "load_config",
@@ -45,6 +49,9 @@ class DetectorConfig(ConfigModel):
 
     model: Path | None = Field(default=None, description="SCRFD-style ONNX; none: our own")
     long_side_px: int = Field(default=0, ge=0, le=4096, description="0: chosen by frame size")
+    stride: int = Field(
+        default=4, ge=1, le=16, description="files: look at every so many frames at least"
+    )
     start_score: float | None = Field(default=None, gt=0, lt=1)
     continue_score: float | None = Field(default=None, gt=0, lt=1)
 
@@ -102,18 +109,9 @@ class VideoConfig(ConfigModel):
     preset: str | None = Field(default=None, pattern="^[a-z]+$")
     keyframe_interval_s: float = Field(default=2.0, gt=0, le=60)
     drop_audio: bool = False
-
-
-class LiveConfig(ConfigModel):
-    """How cameras are read."""
-
-    rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    open_timeout_s: float = Field(default=10.0, gt=0, le=300)
-    read_timeout_s: float = Field(default=5.0, gt=0, le=300)
-    tls_verify: bool = True
-    ca_file: Path | None = None
-    longest_wait_s: float = Field(default=15.0, gt=0, le=3600, description="between attempts")
-    give_up_s: float | None = Field(default=None, gt=0, description="none: try for ever")
+    keep_metadata: bool = Field(
+        default=False, description="copy the header texts, which may say where, when and who"
+    )
 
 
 class AppConfig(ConfigModel):
@@ -126,6 +124,8 @@ class AppConfig(ConfigModel):
     keylog: KeyLogConfig = KeyLogConfig()
     video: VideoConfig = VideoConfig()
     live: LiveConfig = LiveConfig()
+    output: OutputConfig = OutputConfig()
+    rules: RulesConfig = RulesConfig()
     watch: WatchConfig = WatchConfig()
 
 

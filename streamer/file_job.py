@@ -15,7 +15,8 @@ from types import TracebackType
 from streamer.analysis import Analysis, analyse
 from streamer.config import AppConfig
 from streamer.interrupt import StopRequest
-from streamer.job_log import JobLog, open_job_log
+from streamer.job_log import JobLog
+from streamer.job_log_open import open_job_log
 from streamer.job_options import analysis_options, face_finder, make_renderer, sink_options
 from streamer.media_info import MediaInfo, Notices
 from streamer.models import load_models

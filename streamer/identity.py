@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -144,6 +144,11 @@ class IdentityKeys:
         """(D,) original embedding to the (D,) unit embedding of the new face."""
         coordinates = self._space.coordinates(embedding)
         return self._space.embedding(self._rotator(identity_id).rotate(coordinates))
+
+    def keep(self, identity_ids: Collection[int]) -> None:
+        """Forget the rotators of all other identities; they are made again when needed."""
+        names = {self.scope_id(identity) for identity in identity_ids}
+        self._rotators = {name: one for name, one in self._rotators.items() if name in names}
 
     def norm(self, identity_id: int, embedding: Float32Array) -> float:
         """Length of the rotated coordinates before they were scaled to 1."""

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from engines.arrays import Float32Array
-from engines.errors import ConfigError
 from streamer.analysis import Analysis
-from streamer.config import AppConfig
 from streamer.identity import IdentityKeys
-from streamer.job_header import make_header
 from streamer.key_log import (
     End,
     Face,
+    Gap,
     KeyLogHeader,
     KeyLogWriter,
     Note,
-    Recipient,
     Record,
     ScopeKey,
     SealedPatch,
     TrackStart,
 )
-from streamer.keys import KdfParams, KeyScope, MasterKey, derive_master_key
-from streamer.media_info import MediaInfo
+from streamer.keys import KeyScope, MasterKey
 from streamer.models import Models
-from streamer.recipient_keys import parse_public, read_device
 from streamer.rotator import Rotator, make_rotator, rotation_kind
 from streamer.video_digest import SegmentDigester
 
-__all__ = ["JobLog", "open_job_log"]
-
-_THROWAWAY_PASSWORD_BYTES = 32
+__all__ = ["JobLog"]
 
 
 class JobLog:
@@ -53,6 +44,7 @@ class JobLog:
         models: the networks, for the space that identities lie in.
         shift: added to each pts, so that the log has the times of the output.
         source_name: name of the source, kept encrypted.
+        wipes_keys: forget the master key at the end; False when another log goes on with it.
     """
 
     def __init__(
@@ -64,11 +56,13 @@ class JobLog:
         *,
         shift: int,
         source_name: str,
+        wipes_keys: bool = True,
     ) -> None:
         self._writer = writer
         self._master = master
         self._header = header
         self._shift = shift
+        self._wipes_keys = wipes_keys
         self._keys = IdentityKeys(
             models.space, self._rotator, scope=header.scope.value, camera_id=header.camera_id
         )
@@ -134,6 +128,7 @@ class JobLog:
             self._revisions.pop(track_id, None)
             in_use = set(self._identity_of.values())
             self._originals = {key: z for key, z in self._originals.items() if key in in_use}
+            self._keys.keep(in_use)
 
     def identities(self, analysis: Analysis) -> dict[int, Float32Array]:
         """Identity id -> (512,) embedding of its new face, for a whole file."""
@@ -158,6 +153,15 @@ class JobLog:
             if isinstance(record, Face):
                 with self._lock:
                     self._introduce(record.track_id, pts)
+            self._writer.append(_shifted(record, self._shift))
+
+    def note(self, record: Gap | Note) -> None:
+        """Add a record that belongs to no frame, such as a gap.
+
+        Raises:
+            KeyLogError: the log cannot be written.
+        """
+        if self._writer is not None:
             self._writer.append(_shifted(record, self._shift))
 
     def _introduce(self, track_id: int, pts: int) -> None:
@@ -222,7 +226,8 @@ class JobLog:
                     last_pts=self._last_pts,
                 )
             )
-        self._master.wipe()
+        if self._wipes_keys:
+            self._master.wipe()
 
     def abort(self, *, keep: bool) -> None:
         """End without a final marker; the file goes too unless frames are out."""
@@ -231,7 +236,8 @@ class JobLog:
             self._writer.abort()
             if not keep:
                 self._writer.path.unlink(missing_ok=True)
-        self._master.wipe()
+        if self._wipes_keys:
+            self._master.wipe()
 
 
 def _shifted(record: Record, shift: int) -> Record:
@@ -239,63 +245,6 @@ def _shifted(record: Record, shift: int) -> Record:
         return record
     if isinstance(record, Face | SealedPatch):
         return replace(record, pts=record.pts + shift)
+    if isinstance(record, Gap):
+        return replace(record, first_pts=record.first_pts + shift, last_pts=record.last_pts + shift)
     return record
-
-
-def open_job_log(
-    keylog: Path,
-    config: AppConfig,
-    password: bytes | None,
-    models: Models,
-    info: MediaInfo,
-    *,
-    shift: int,
-    overwrite: bool = False,
-    clock: Callable[[], float] = time.time,
-    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
-) -> JobLog:
-    """Derive the keys and create the key log.
-
-    Args:
-        keylog: where it goes.
-        config: what it holds.
-        password: opens the log; None when the configuration is irreversible, or when only the
-            recipients' secret keys are to open it.
-        models: the networks, for their hashes and the identity space.
-        info: facts about the video.
-        shift: what the sink adds to each pts.
-        overwrite: replace an existing log.
-        clock: wall clock in seconds since 1970 UTC.
-        random_bytes: source of the recording id, salts and throw-away passwords.
-
-    Raises:
-        ConfigError: a recipient or the device key cannot be used.
-        KeyLogError: it cannot be created.
-    """
-    header = make_header(config, models, info, created_s=clock(), random_bytes=random_bytes)
-    kdf = header.kdf or KdfParams.generate(random_bytes)
-    recipients = [
-        Recipient(f"recipient {number}", parse_public(text))
-        for number, text in enumerate(config.keylog.recipients, start=1)
-    ]
-    if password is None:
-        # Nobody learns this password: the keys are in the log for its recipients, or nowhere.
-        master = derive_master_key(random_bytes(_THROWAWAY_PASSWORD_BYTES), kdf)
-        header = replace(header, kdf=None)
-    else:
-        master = derive_master_key(password, kdf)
-    if config.keylog.irreversible or (password is None and not recipients):
-        return JobLog(None, master, header, models, shift=shift, source_name=info.name)
-    if password is None and header.scope is KeyScope.CAMERA:
-        raise ConfigError("camera scope needs a password, from which its lasting key comes")
-    device_key = config.keylog.device_key
-    writer = KeyLogWriter.create(
-        keylog,
-        header=header,
-        password=password,
-        recipients=recipients,
-        signer=None if device_key is None else read_device(device_key),
-        overwrite=overwrite,
-        flush_interval_s=config.keylog.flush_interval_s,
-    )
-    return JobLog(writer, master, header, models, shift=shift, source_name=info.name)

@@ -22,9 +22,19 @@ from streamer.renderer import Renderer, RenderObserver
 from streamer.scene_cut import SceneCutOptions
 from streamer.sink import SinkOptions
 from streamer.source import SourceOptions
+from streamer.source_open import is_playlist
+from streamer.sparse_finder import SparseOptions
 from streamer.tracker import TrackerOptions
+from streamer.zones import PrivacyZones
 
-__all__ = ["analysis_options", "face_finder", "live_options", "make_renderer", "sink_options"]
+__all__ = [
+    "analysis_options",
+    "face_finder",
+    "live_options",
+    "make_blender",
+    "make_renderer",
+    "sink_options",
+]
 
 
 def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
@@ -35,6 +45,7 @@ def sink_options(config: AppConfig, *, overwrite: bool) -> SinkOptions:
         preset=base.preset if video.preset is None else video.preset,
         crf=video.crf,
         keyframe_interval_s=video.keyframe_interval_s,
+        keep_metadata=video.keep_metadata,
         overwrite=overwrite,
     )
 
@@ -46,6 +57,11 @@ def face_finder(config: AppConfig, models: Models, info: MediaInfo) -> FaceFinde
         rotation_deg=info.rotation_deg,
         long_side_px=input_side_px(info.size_hw, config.detector.long_side_px),
     )
+
+
+def make_blender(config: AppConfig) -> Blender:
+    """What covers faces, and the places that are always filled."""
+    return Blender(fallback=config.cover.fallback, zones=PrivacyZones(config.rules.zones))
 
 
 def make_renderer(
@@ -73,7 +89,7 @@ def make_renderer(
     guard = LikenessGuard(models.embedder, originals, most_alike=limit) if limit < 1 else None
     return Renderer(
         models.generator,
-        Blender(fallback=config.cover.fallback),
+        make_blender(config),
         targets if config.cover.replace else {},
         guard=guard,
         seal=seal,
@@ -82,7 +98,7 @@ def make_renderer(
     )
 
 
-def live_options(config: AppConfig, *, is_file: bool) -> LiveOptions:
+def live_options(config: AppConfig, url: str, *, is_file: bool) -> LiveOptions:
     """How a camera, or a file that plays one, is read."""
     live = config.live
     source = SourceOptions(
@@ -94,7 +110,9 @@ def live_options(config: AppConfig, *, is_file: bool) -> LiveOptions:
         ca_file=live.ca_file,
     )
     backoff = replace(BackoffOptions(), longest_s=live.longest_wait_s)
-    return LiveOptions(source, backoff, give_up_s=live.give_up_s, is_file=is_file)
+    return LiveOptions(
+        source, backoff, give_up_s=live.give_up_s, is_file=is_file, is_paced=is_playlist(url)
+    )
 
 
 def analysis_options(
@@ -126,6 +144,9 @@ def analysis_options(
         look_back=look_back,
         scene_cut=SceneCutOptions(),
         reassociation=ReassociationOptions(),
+        sparse=replace(
+            SparseOptions(), stride=config.detector.stride, sure_score=tracker.cover_score
+        ),
         workers=workers,
         frame_count=frame_count,
     )

@@ -4,130 +4,127 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
-from engines.arrays import Float32Array
-from streamer.blender import BlendResult
+from streamer.camera_snapshot import SinkHealth
 from streamer.camera_status import CameraStatus
 from streamer.channel import Channel
 from streamer.config import AppConfig
+from streamer.credentials import with_credentials
 from streamer.file_job import worker_count
 from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
-from streamer.job_log import JobLog, open_job_log
-from streamer.job_options import analysis_options, face_finder, make_renderer, sink_options
-from streamer.live_source import LiveItem, LiveOptions, LiveSource, Reconnected
-from streamer.live_tracks import LiveTracks, PlannedFrame
+from streamer.job_options import sink_options
+from streamer.key_log import Note
+from streamer.latency import LatencyHistogram
+from streamer.live_log import LiveLog
+from streamer.live_outputs import OutputPlan, open_outputs, plan_outputs
+from streamer.live_process import LiveProcess, Processed, Stub
+from streamer.live_request import LiveReport, LiveRequest, OutputReport
+from streamer.live_sound import LiveSound
+from streamer.live_source import FormatChanged, LiveItem, LiveSource, Reconnected
+from streamer.live_write import LiveWriter
 from streamer.media_info import Notices
 from streamer.models import Models, load_models
 from streamer.progress import ProgressSink, Tick
 from streamer.redact import display_name
 from streamer.renderer import RenderedFrame
 from streamer.runner import StageRunner
-from streamer.sink import Sink, open_sink
+from streamer.sink_live import LiveSink
+from streamer.sink_worker import OutputWorker
 
 __all__ = ["LiveReport", "LiveRequest", "anonymize_live"]
 
 # Frames that wait for the detector. More would only be older when they come out.
 _WAITING: Final = 4
-_MOST_LATENCIES: Final = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRequest:
-    """What goes where.
-
-    Attributes:
-        url: the camera.
-        out: path of the output.
-        keylog: path of the key log.
-        options: how the camera is read.
-        overwrite: replace existing outputs.
-    """
-
-    url: str
-    out: Path
-    keylog: Path
-    options: LiveOptions
-    overwrite: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LiveReport:
-    """What a run did.
-
-    Attributes:
-        frames: frames written.
-        dropped: frames dropped before detection, because the machine was too slow.
-        reconnects: how often the connection was lost and came back.
-        tracks: tracks found.
-        replaced: faces that got a synthetic one.
-        covered: faces that were pixelated or filled.
-        latency_p50_s: median time from the arrival of a frame to its writing.
-        latency_p95_s: 95th percentile of the same.
-        keylog: the key log, None when irreversible.
-        warnings: everything that could not be kept.
-    """
-
-    frames: int
-    dropped: int
-    reconnects: int
-    tracks: int
-    replaced: int
-    covered: int
-    latency_p50_s: float
-    latency_p95_s: float
-    keylog: Path | None
-    warnings: tuple[str, ...]
+_IDLE_S: Final = 0.1
+# For an output to finish its file or say good-bye; one that hangs longer is left alone.
+_CLOSE_TIMEOUT_S: Final = 10.0
 
 
 class _LiveJob:
-    """Three threads: read, process, write."""
+    """Three threads: read, process, write; and one for each output."""
 
     def __init__(
         self,
-        source: LiveSource,
-        sink: Sink,
-        log: JobLog,
-        models: Models,
+        request: LiveRequest,
         config: AppConfig,
-        notices: Notices,
+        password: bytes | None,
+        models: Models,
+        stack: ExitStack,
         *,
+        stop: StopRequest,
         progress: ProgressSink,
         status: CameraStatus,
         now: Callable[[], float],
     ) -> None:
-        info = source.info
-        self._source, self._sink, self._log = source, sink, log
-        self._status = status
-        self._progress, self._now = progress, now
-        self._finder = face_finder(config, models, info)
-        options = analysis_options(config, models, workers=1, frame_count=None)
-        self.tracks = LiveTracks(
-            options, models.embedder, depth_frames=config.cover.look_back_frames
+        self._status, self._progress, self._now = status, progress, now
+        self.notices = Notices(status.error)
+        self._plan = plan_outputs(request, config)
+        self.source = LiveSource(
+            with_credentials(request.url, config.live.credentials),
+            options=request.options, notices=self.notices, stop=stop, now=now,
+            on_lost=lambda reason: status.state("reconnecting", reason),
+        )  # fmt: skip
+        stack.callback(self.source.close)
+        self._sound = LiveSound(config.output.audio, drops=config.video.drop_audio)
+        info = self._sound.kept(self.source.info)
+        self.log = LiveLog(config, password, models, info, overwrite=request.overwrite)
+        stack.push(self._end_log)
+        self.sink = LiveSink(
+            options=sink_options(config, overwrite=request.overwrite), notices=self.notices
         )
-        self._targets: dict[int, Float32Array] = {}
-        self._renderer = make_renderer(
-            config,
-            models,
-            targets=self._targets,
-            originals=self.tracks.embeddings,
-            seal=log.is_sealing,
-            notices=notices,
-            observer=status,
-        )
+        self.outputs = self._open_outputs(request, config, self._plan)
+        stack.push(self._end_sink)
+        self._writer = LiveWriter(
+            self.sink, self.log, self._plan, info,
+            segment_s=config.output.segment_s, clock=time.time,
+        )  # fmt: skip
         self._arrived_s: dict[int, float] = {}
         self.incoming: Channel[LiveItem] = Channel(
             _WAITING, drop_oldest=True, may_drop=lambda item: isinstance(item, Frame)
         )
-        self._outgoing: Channel[RenderedFrame | CopiedPacket] = Channel(8)
-        self.latencies_s: list[float] = []
-        self.replaced = 0
-        self.covered = 0
+        self._outgoing: Channel[Processed] = Channel(8)
+        self.process = LiveProcess(
+            info, models, config, self.log, self.notices,
+            status=status, dropped=lambda: self.incoming.dropped, now=now,
+        )  # fmt: skip
+        self.latency = LatencyHistogram()
+        self.replaced = self.covered = self.stubs = 0
+
+    def _open_outputs(
+        self, request: LiveRequest, config: AppConfig, plan: OutputPlan
+    ) -> dict[str, OutputWorker]:
+        outputs = open_outputs(
+            plan, request, config, self.sink,
+            source_name=self.source.info.name, notices=self.notices,
+            on_health=self._on_health, now=self._now,
+        )  # fmt: skip
+        self.sink.feed(list(outputs.values()))
+        self.sink.listen(self.log.coded)
+        # A crash must not leave pictures out there whose way back is lost.
+        self.sink.write_after(self.log.flush)
+        return outputs
+
+    def _on_health(self, name: str, health: SinkHealth) -> None:
+        self._status.sink(name, health)
+        if health.state == "down" and health.last_error:
+            self.notices.add(f"{health.last_error}; trying again")
+
+    def _end_sink(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.sink.abort(_CLOSE_TIMEOUT_S)
+            return
+        for name in self.sink.close(_CLOSE_TIMEOUT_S):
+            self.notices.add(f"{name}: hangs and was left alone")
+
+    def _end_log(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.log.close()
+        else:
+            self.log.abort(keep=self.sink.frames_written > 0)
 
     def run(self) -> None:
         """Until the source ends or somebody asks to stop."""
@@ -138,78 +135,72 @@ class _LiveJob:
         runner.run()
 
     def _read(self) -> None:
-        for item in self._source:
+        for item in self.source:
             if isinstance(item, Frame):
                 self._arrived_s[item.index] = self._now()
                 self._status.arrived()
             elif isinstance(item, Reconnected):
                 self._status.reconnected()
-            self.incoming.send(item)
+            passed = self._heard(item)
+            if passed is not None:
+                self.incoming.send(passed)
         self.incoming.close()
 
+    def _heard(self, item: LiveItem) -> LiveItem | None:
+        if isinstance(item, FormatChanged):
+            return replace(item, info=self._sound.kept(item.info))
+        return self._sound.passed(item) if isinstance(item, CopiedPacket) else item
+
     def _process(self) -> None:
-        for item in self.incoming:
-            if isinstance(item, CopiedPacket):
-                self._outgoing.send(item)
-            elif isinstance(item, Reconnected):
-                # Nobody knows what happened in between: all tracks end.
-                self._send(self.tracks.flush())
-            else:
-                planned = self.tracks.push(item, self._finder.find(item))
-                self._send([] if planned is None else [planned])
-        self._send(self.tracks.flush())
+        while True:
+            item = self.incoming.receive(_IDLE_S)
+            if item is None and self.incoming.is_finished:
+                break
+            leaving = self.process.idle() if item is None else self.process.take(item)
+            for one in leaving:
+                self._outgoing.send(one)
+        for one in self.process.flush():
+            self._outgoing.send(one)
         self._outgoing.close()
 
-    def _send(self, planned: list[PlannedFrame]) -> None:
-        for one in planned:
-            self._update_identities()
-            self._outgoing.send(self._renderer.render(one.frame, one.plan))
-
-    def _update_identities(self) -> None:
-        for track_id, identity in self.tracks.identities.items():
-            self._log.assign(track_id, identity)
-            if identity not in self._targets and identity in self.tracks.embeddings:
-                original = self.tracks.embeddings[identity]
-                self._targets[identity] = self._log.protect(identity, original)
-        for track_id in self.tracks.ended:
-            self._log.forget(track_id)
-        self.tracks.ended.clear()
-        for identity in [key for key in self._targets if key not in self.tracks.embeddings]:
-            del self._targets[identity]
-
     def _write(self) -> None:
+        writer = self._writer
         for item in self._outgoing:
-            if isinstance(item, CopiedPacket):
-                self._sink.copy(item)
-                continue
-            result = item.result
-            self._log.add(item.records, result.frame.pts)
-            self._sink.write(result.frame)
-            self.replaced += len(result.replaced)
-            self.covered += len(result.filled)
-            self._tell(result, self._note_latency(result.frame.index))
-            faces = len(result.replaced) + len(result.filled)
-            self._progress.update(
-                Tick("live", self._sink.frames_written, None, faces, self.tracks.track_count)
-            )
+            if isinstance(item, RenderedFrame):
+                self._write_frame(item)
+            elif isinstance(item, CopiedPacket):
+                writer.copy(item)
+            elif isinstance(item, Stub):
+                self.stubs += writer.put(item.frame, (), arrived_s=None, is_made=True)
+            elif isinstance(item, Reconnected):
+                writer.lost()
+            elif isinstance(item, FormatChanged):
+                writer.change(item.info)
+            elif isinstance(item, Note):
+                self.log.note(item)
 
-    def _tell(self, result: BlendResult, latency_s: float | None) -> None:
-        status = self._status
-        status.put_out(result, latency_s)
-        status.queues({"detect": len(self.incoming), "write": len(self._outgoing)})
-        status.totals(dropped=self.incoming.dropped, key_log_bytes=self._log.size_bytes)
-
-    def _note_latency(self, index: int) -> float | None:
-        arrived_s = self._arrived_s.pop(index, None)
+    def _write_frame(self, item: RenderedFrame) -> None:
+        result = item.result
+        arrived_s = self._arrival_of(result.frame.index)
+        if not self._writer.put(result.frame, item.records, arrived_s=arrived_s):
+            return
         latency_s = None if arrived_s is None else self._now() - arrived_s
         if latency_s is not None:
-            self.latencies_s.append(latency_s)
-        if len(self.latencies_s) > _MOST_LATENCIES:
-            del self.latencies_s[: _MOST_LATENCIES // 2]
+            self.latency.add(latency_s)
+        self.replaced += len(result.replaced)
+        self.covered += len(result.filled)
+        self._status.put_out(result, latency_s)
+        self._status.queues({"detect": len(self.incoming), "write": len(self._outgoing)})
+        self._status.totals(dropped=self.incoming.dropped, key_log_bytes=self.log.size_bytes)
+        faces = len(result.replaced) + len(result.filled)
+        tracks = self.process.tracks.track_count
+        self._progress.update(Tick("live", self.sink.frames_written, None, faces, tracks))
+
+    def _arrival_of(self, index: int) -> float | None:
         # Dropped frames never come out; their arrival times must not pile up.
         for old in [key for key in list(self._arrived_s) if key < index]:
             self._arrived_s.pop(old, None)
-        return latency_s
+        return self._arrived_s.pop(index, None)
 
 
 def anonymize_live(
@@ -238,59 +229,38 @@ def anonymize_live(
     """
     status = status or CameraStatus(display_name(request.url), now=now)
     status.job_started()
-    notices = Notices(status.error)
-    models = load_models(config, threads=worker_count(config))
-    try:
-        source = LiveSource(
-            request.url, options=request.options, notices=notices, stop=stop, now=now,
-            on_lost=lambda reason: status.state("reconnecting", reason),
+    with ExitStack() as stack:
+        models = load_models(config, threads=worker_count(config))
+        stack.callback(models.close)
+        job = _LiveJob(
+            request, config, password, models, stack,
+            stop=stop, progress=progress, status=status, now=now,
         )  # fmt: skip
-        sink = open_sink(
-            request.out,
-            source.info,
-            options=sink_options(config, overwrite=request.overwrite),
-            notices=notices,
-        )
-        try:
-            log = open_job_log(
-                request.keylog, config, password, models, source.info,
-                shift=sink.pts_shift, overwrite=request.overwrite,
-            )  # fmt: skip
-            sink.listen(log.coded)
-            # A crash must not leave pictures whose way back is lost.
-            sink.write_after(log.flush)
-            job = _LiveJob(
-                source, sink, log, models, config, notices,
-                progress=progress, status=status, now=now,
-            )  # fmt: skip
-            try:
-                job.run()
-                sink.close()
-                log.close(frames=sink.frames_written, was_interrupted=False)
-            except BaseException:
-                log.abort(keep=sink.frames_written > 0)
-                raise
-        except BaseException:
-            sink.abort(keep_partial=True)
-            raise
-        return _report(job, source, sink, log, notices)
-    finally:
-        models.close()
+        job.run()
+    return _report(job)
 
 
-def _report(
-    job: _LiveJob, source: LiveSource, sink: Sink, log: JobLog, notices: Notices
-) -> LiveReport:
-    latencies = np.array(job.latencies_s or [0.0])
+def _report(job: _LiveJob) -> LiveReport:
+    latency = job.latency.snapshot()
     return LiveReport(
-        frames=sink.frames_written,
+        frames=job.sink.frames_written,
         dropped=job.incoming.dropped,
-        reconnects=source.reconnects,
-        tracks=job.tracks.track_count,
+        stubs=job.stubs,
+        reconnects=job.source.reconnects,
+        tracks=job.process.tracks.track_count,
         replaced=job.replaced,
         covered=job.covered,
-        latency_p50_s=float(np.percentile(latencies, 50)),
-        latency_p95_s=float(np.percentile(latencies, 95)),
-        keylog=log.path,
-        warnings=tuple(notices),
+        latency_p50_s=latency.quantile_s(0.5),
+        latency_p95_s=latency.quantile_s(0.95),
+        latency_p99_s=latency.quantile_s(0.99),
+        outputs={name: _output_report(worker) for name, worker in job.outputs.items()},
+        keylog=job.log.path,
+        warnings=tuple(job.notices),
+    )
+
+
+def _output_report(worker: OutputWorker) -> OutputReport:
+    latency = worker.latency()
+    return OutputReport(
+        worker.health, latency.quantile_s(0.5), latency.quantile_s(0.95), latency.quantile_s(0.99)
     )

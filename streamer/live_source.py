@@ -7,21 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-import cv2
-import numpy as np
-
-from engines.arrays import UInt8Array
 from engines.errors import MediaError, SourceLostError, SourceOpenError
 from streamer.backoff import Backoff, BackoffOptions
-from streamer.color import planes_of
 from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
+from streamer.live_clock import LiveClock
 from streamer.media_info import MediaInfo, Notices
 from streamer.source import Source, SourceOptions
+from streamer.source_reach import answers
 
-__all__ = ["LiveItem", "LiveOptions", "LiveSource", "Reconnected"]
+__all__ = ["FormatChanged", "LiveItem", "LiveOptions", "LiveSource", "Reconnected"]
+
+_VIDEO: Final = -1  # its place in the clock, beside the numbers of the copied streams
+# A paced source that is this late is not caught up with: its frames are wanted when they come.
+_LATEST_S: Final = 1.0
+_PROBE_EVERY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,26 @@ class Reconnected:
     Attributes:
         gap_s: wall time without pictures.
         attempts: how many attempts it took.
+        reason: why it was lost, without credentials.
     """
 
     gap_s: float
     attempts: int
+    reason: str = ""
 
 
-LiveItem: TypeAlias = Frame | CopiedPacket | Reconnected
+@dataclass(frozen=True, slots=True, eq=False)
+class FormatChanged:
+    """What comes from here on is of another size, colour, or has other sound.
+
+    Attributes:
+        info: the facts; the time base is still that of the first connection.
+    """
+
+    info: MediaInfo
+
+
+LiveItem: TypeAlias = Frame | CopiedPacket | Reconnected | FormatChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +63,23 @@ class LiveOptions:
         source: connection options.
         backoff: waits between attempts.
         give_up_s: time without an answer after which the source counts as lost, None for never.
-        is_file: the source is a file that plays a camera: its frames come at their own times, and
-            its end is the end.
+        is_file: the source is a file that plays a camera: its end is the end.
+        is_paced: frames are held back until their own time; for files, and for sources that give
+            many at once, such as HLS.
     """
 
     source: SourceOptions
     backoff: BackoffOptions = dataclasses.field(default_factory=BackoffOptions)
     give_up_s: float | None = None
     is_file: bool = False
+    is_paced: bool = False
 
 
 class LiveSource:
     """Reads a camera for ever: on a live source the end of the stream means a lost connection.
 
-    Frames keep the size and time base of the first connection, and their times go on
-    monotonically: after a gap by the wall time that has passed. One thread iterates.
+    Times go on monotonically in the time base of the first connection: after a gap by the wall
+    time that has passed. One thread iterates.
 
     Args:
         url: the camera.
@@ -89,22 +106,22 @@ class LiveSource:
         on_lost: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._url = url
-        self._on_lost = on_lost
         self._options = options
         self._notices = notices
         self._stop = stop
         self._now = now
         self._sleep = sleep
-        self._shift_s = Fraction(0)
+        self._on_lost = on_lost
+        self._clock = LiveClock()
         self._last_s: Fraction | None = None
         self._last_wall_s = now()
         self._index = 0
-        self._start_s: float | None = None
-        self._resume_at_s = Fraction(0)
-        self._shift_is_known = True
+        self._pace_start_s: float | None = None
         self._first: Source | None = self._connect()
         self.info: MediaInfo = self._first.info
         self.reconnects = 0
+        if not options.is_file:
+            self._clock.resume(Fraction(0))
 
     def _connect(self) -> Source:
         return Source(self._url, options=self._options.source, notices=self._notices)
@@ -116,6 +133,7 @@ class LiveSource:
             SourceLostError: the camera did not come back in time.
         """
         source, self._first = self._first, None
+        reason = ""
         while not self._stop.is_set():
             if source is None:
                 lost_s = self._last_wall_s
@@ -124,23 +142,46 @@ class LiveSource:
                     return
                 self._resume()
                 self.reconnects += 1
-                yield Reconnected(self._now() - lost_s, attempts)
+                yield Reconnected(self._now() - lost_s, attempts, reason)
             try:
-                for item in source:
-                    placed = self._placed(item)
-                    if self._options.is_file and isinstance(placed, Frame):
-                        self._keep_time(placed)
-                    yield placed
-                    if self._stop.is_set():
-                        break
+                yield from self._read(source)
             except MediaError as exc:
+                reason = str(exc)
+                self._on_lost(reason)
                 self._notices.add(f"{exc}; trying to reconnect")
-                self._on_lost(str(exc))
             finally:
                 source.close()
             if self._options.is_file:
                 return
             source = None
+
+    def close(self) -> None:
+        """Close the first connection if nobody has iterated over it."""
+        first, self._first = self._first, None
+        if first is not None:
+            first.close()
+
+    def _read(self, source: Source) -> Iterator[LiveItem]:
+        known: MediaInfo | None = None
+        for item in source:
+            if source.info is not known:
+                known = source.info
+                if (info := self._adopted(known)) is not None:
+                    yield FormatChanged(info)
+            placed = self._placed(item)
+            if isinstance(placed, Frame) and (self._options.is_file or self._options.is_paced):
+                self._keep_time(placed)
+            yield placed
+            if self._stop.is_set():
+                return
+
+    def _adopted(self, info: MediaInfo) -> MediaInfo | None:
+        """The facts from here on, None when they are what they were."""
+        info = dataclasses.replace(info, time_base=self.info.time_base)
+        if _outline(info) == _outline(self.info):
+            return None
+        self.info = info
+        return info
 
     def _reconnect(self) -> tuple[Source | None, int]:
         backoff, attempts = Backoff(self._options.backoff), 0
@@ -156,8 +197,20 @@ class LiveSource:
                     raise SourceLostError(
                         f"the camera has not answered for {waited_s:.0f} s: {exc}"
                     ) from None
-                self._wait(backoff.next_wait_s())
+                self._wait_for_answer(backoff.next_wait_s())
         return None, attempts
+
+    def _wait_for_answer(self, wait_s: float) -> None:
+        """Wait, but not longer than until a machine that was silent answers again.
+
+        So a long wait between attempts does not make the return of a camera any later.
+        """
+        end_s = self._now() + wait_s
+        was_silent = wait_s > _PROBE_EVERY_S and answers(self._url) is False
+        while (left_s := end_s - self._now()) > 0 and not self._stop.is_set():
+            self._wait(min(left_s, _PROBE_EVERY_S))
+            if was_silent and answers(self._url):
+                return
 
     def _wait(self, wait_s: float) -> None:
         """Sleep in short steps, so that a stop is noticed."""
@@ -166,51 +219,48 @@ class LiveSource:
             self._sleep(min(left_s, 0.1))
 
     def _keep_time(self, frame: Frame) -> None:
-        """Hold a frame of a file back until its time has come."""
-        if self._start_s is None:
-            self._start_s = self._now() - frame.time_s
-        self._wait(self._start_s + frame.time_s - self._now())
+        """Hold a frame back until its time has come."""
+        if self._pace_start_s is None:
+            self._pace_start_s = self._now() - frame.time_s
+        wait_s = self._pace_start_s + frame.time_s - self._now()
+        if wait_s < -_LATEST_S and not self._options.is_file:
+            self._pace_start_s = self._now() - frame.time_s
+        self._wait(wait_s)
 
     def _resume(self) -> None:
         """Let the times go on from where they were, by the wall time that has passed."""
         gap_s = Fraction(max(self._now() - self._last_wall_s, 0.0)).limit_denominator(1000)
-        self._resume_at_s = (self._last_s or Fraction(0)) + gap_s
-        self._shift_is_known = False
+        self._clock.resume((self._last_s or Fraction(0)) + gap_s)
+        self._pace_start_s = None
 
     def _placed(self, item: Frame | CopiedPacket) -> Frame | CopiedPacket:
-        self._last_wall_s = self._now()
-        if not self._shift_is_known:
-            start = item.pts if item.pts is not None else 0
-            self._shift_s = self._resume_at_s - start * item.time_base
-            self._shift_is_known = True
-        if isinstance(item, CopiedPacket):
-            shift = round(self._shift_s / item.time_base)
-            return dataclasses.replace(
-                item,
-                pts=None if item.pts is None else item.pts + shift,
-                dts=None if item.dts is None else item.dts + shift,
-            )
-        return self._placed_frame(item)
+        now_s = self._now()
+        if isinstance(item, Frame):
+            self._last_wall_s = now_s
+            return self._placed_frame(item, now_s)
+        time = item.dts if item.dts is not None else item.pts
+        if time is None:
+            return item
+        offset_s = self._clock.offset_s(item.stream_index, time * item.time_base, now_s)
+        shift = round(offset_s / item.time_base)
+        return dataclasses.replace(
+            item,
+            pts=None if item.pts is None else item.pts + shift,
+            dts=None if item.dts is None else item.dts + shift,
+        )
 
-    def _placed_frame(self, frame: Frame) -> Frame:
-        base = self.info.time_base
-        time_s = frame.pts * frame.time_base + self._shift_s
+    def _placed_frame(self, frame: Frame, now_s: float) -> Frame:
+        base, time_s = self.info.time_base, frame.pts * frame.time_base
+        time_s += self._clock.offset_s(_VIDEO, time_s, now_s)
         pts = round(time_s / base)
         if self._last_s is not None:
             pts = max(pts, int(self._last_s / base) + 1)
         self._last_s = pts * base
-        pixels = _fitted(frame.pixels, self.info.size_hw)
         index, self._index = self._index, self._index + 1
-        return Frame(pixels, frame.color, pts, base, index)
+        return Frame(frame.pixels, frame.color, pts, base, index)
 
 
-def _fitted(pixels: UInt8Array, size_hw: tuple[int, int]) -> UInt8Array:
-    """An I420 picture at another size; the same one if it fits already."""
-    height, width = size_hw
-    if pixels.shape == (height * 3 // 2, width):
-        return pixels
-    out = np.empty((height * 3 // 2, width), np.uint8)
-    for plane, target in zip(planes_of(pixels), planes_of(out), strict=True):
-        size = (target.shape[1], target.shape[0])
-        target[:] = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
-    return out
+def _outline(info: MediaInfo) -> tuple[object, ...]:
+    """What an encoder or a container would have to be opened anew for."""
+    streams = tuple((one.index, one.codec_name, one.time_base) for one in info.copy_streams)
+    return info.size_hw, info.sar, info.color, info.display_matrix, info.field_order, streams

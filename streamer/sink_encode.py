@@ -115,7 +115,7 @@ class VideoEncoder:
         return wrapper
 
     def encode(
-        self, pixels: UInt8Array, pts: int, color: ColorSpec
+        self, pixels: UInt8Array, pts: int, color: ColorSpec, *, is_key: bool = False
     ) -> Iterator[Packet[VideoStream]]:
         """Encode one frame.
 
@@ -123,6 +123,7 @@ class VideoEncoder:
             pixels: (3H/2, W) uint8 I420.
             pts: its time, later than the one before, in units of the source's time base.
             color: how to read the planes.
+            is_key: make it a key frame, whether it is time for one or not.
         """
         frame = self._wrap(np.ascontiguousarray(self._turned(pixels)))
         frame.pts = pts
@@ -130,7 +131,7 @@ class VideoEncoder:
         _set_color(frame, color)
         # The wrapper's decoder marks every frame as a key frame, which the encoder would obey.
         frame.pict_type = PictureType.NONE
-        if self._next_key is None or pts >= self._next_key:
+        if is_key or self._next_key is None or pts >= self._next_key:
             frame.pict_type = PictureType.I
             self._next_key = pts + self._key_interval
         yield from self.stream.encode(frame)
@@ -158,7 +159,8 @@ def _codec_options(options: SinkOptions) -> dict[str, str]:
     settings = {"preset": options.preset, "crf": f"{options.crf:g}", "tune": "zerolatency"}
     settings["forced-idr"] = "1"
     if options.codec == "hevc":
-        settings["x265-params"] = "log-level=none:bframes=0"
+        # One frame thread: several hold pictures back, which live outputs cannot wait for.
+        settings["x265-params"] = "log-level=none:bframes=0:frame-threads=1"
     return settings
 
 

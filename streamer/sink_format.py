@@ -11,7 +11,7 @@ from typing import Literal
 from engines.errors import SinkError
 from streamer.media_info import MediaInfo
 
-__all__ = ["OutputFormat", "SinkOptions", "output_format", "start_shift"]
+__all__ = ["PUBLISHED", "OutputFormat", "SinkOptions", "output_format", "start_shift"]
 
 # Later starts than this become an empty edit in MP4, which players show as a blank screen.
 _LATEST_START_S = 10
@@ -60,8 +60,15 @@ class OutputFormat:
     chapters: bool
     late_start: bool
 
-    def muxer_options(self, info: MediaInfo) -> dict[str, str]:
-        """Options for FFmpeg's muxer, so that what is written survives a crash."""
+    def muxer_options(self, info: MediaInfo | None) -> dict[str, str]:
+        """Options for FFmpeg's muxer, so that what is written survives a crash.
+
+        Args:
+            info: facts about the source; None for an output that is sent and not kept.
+        """
+        if info is None:
+            # Everything comes in order, so nothing is gained by waiting for the other streams.
+            return {"flush_packets": "1", "max_interleave_delta": "1"}
         # A subtitle stream may be silent for long; do not hold the other streams back for it.
         options = {"flush_packets": "1", "max_interleave_delta": "1000000"}
         if self.name in ("mp4", "mov"):
@@ -98,6 +105,18 @@ _MOV = OutputFormat("mov", "MOV", True, None, True, False)
 _MKV = OutputFormat("matroska", "Matroska", True, None, True, True)
 _TS = OutputFormat("mpegts", "MPEG-TS", False, _TS_CODECS, False, True)
 _BY_SUFFIX = {".mp4": _MP4, ".m4v": _MP4, ".mov": _MOV, ".mkv": _MKV, ".ts": _TS, ".m2ts": _TS}
+
+_RTP_CODECS = frozenset(
+    {
+        "aac", "ac3", "adpcm_g722", "libopus", "mp2", "mp2float", "mp3", "mp3float", "opus",
+        "pcm_alaw", "pcm_mulaw", "pcm_s16be",
+    }
+)  # fmt: skip
+_FLV_CODECS = frozenset({"aac", "mp3", "mp3float"})
+_RTSP = OutputFormat("rtsp", "RTSP", False, _RTP_CODECS, False, True)
+_RTMP = OutputFormat("flv", "RTMP", False, _FLV_CODECS, False, True)
+# What can be published to, by the scheme of the address.
+PUBLISHED = {"rtsp": _RTSP, "rtsps": _RTSP, "rtmp": _RTMP, "rtmps": _RTMP, "udp": _TS}
 
 
 def output_format(path: Path) -> OutputFormat:

@@ -23,6 +23,9 @@ from streamer.sink_format import OutputFormat, shifted
 __all__ = ["Muxer"]
 
 _ISO = ("mp4", "mov")
+_RTSP = "rtsp"
+# Formats that want the header of AAC sound once, at the start, before any packet has come.
+_HEADER_FIRST = ("rtsp", "flv")
 # Between packets that overlap. Not one tick: the container may count in longer ones.
 _LEAST_STEP_S = Fraction(1, 1000)
 # The sync word of a packet of AAC sound that carries its own header.
@@ -49,6 +52,7 @@ class Muxer:
         info: facts about the source.
         shift: what is added to all times, in units of the source video's time base.
         notices: takes what cannot be copied.
+        is_live: everything comes in the order of its time and leaves at once.
     """
 
     def __init__(
@@ -59,13 +63,15 @@ class Muxer:
         *,
         shift: int,
         notices: Notices,
+        is_live: bool = False,
     ) -> None:
         self._container = container
+        self._is_live = is_live
         self._output = output
         self._video_time_base = info.time_base
         self._shift = shift
         self._notices = notices
-        self._held: Packet[VideoStream] | None = None
+        self._held: Packet[VideoStream] | Packet[Stream] | None = None
         self._last_step = (
             round(1 / (info.average_rate_hz * info.time_base)) if (info.average_rate_hz) else 1
         )
@@ -82,8 +88,14 @@ class Muxer:
             return
         if not isinstance(copied.template, Stream):
             raise TypeError("a copied stream needs the template that the source made")
-        if not _can_hold(self._output, copied.template):
+        is_network = self._output.name == _RTSP  # which has no header that could be tried
+        if not is_network and not _can_hold(self._output, copied.template):
             self._notices.add(f"{what} is dropped: {self._output.label} cannot hold it")
+            return
+        context = copied.template.codec_context
+        is_adts = copied.codec_name == "aac" and context is not None and not context.extradata
+        if is_adts and self._output.name in _HEADER_FIRST:
+            self._notices.add(f"{what} is dropped: {self._output.label} needs its header first")
             return
         stream = self._container.add_stream_from_template(copied.template)
         stream.time_base = copied.time_base
@@ -93,19 +105,22 @@ class Muxer:
         if copied.title:
             stream.metadata["title"] = copied.title
         track = self._tracks[copied.index] = _CopyTrack(stream)
-        context = copied.template.codec_context
-        track.is_adts = copied.codec_name == "aac" and context is not None and not context.extradata
+        track.is_adts = is_adts
         if self._output.name in _ISO and track.is_adts:
             # Sound from MPEG-TS repeats its header in every packet, MP4 wants it once. The muxer
             # does this by itself, but not together with delay_moov (measured with FFmpeg 8).
             track.filter = BitStreamFilterContext("aac_adtstoasc", copied.template)
 
-    def add_video(self, packets: Iterable[Packet[VideoStream]]) -> None:
+    def add_video(self, packets: Iterable[Packet[VideoStream] | Packet[Stream]]) -> None:
         """Write packets of the encoder.
 
         Each waits for its successor, because only that tells how long it lasts.
         """
         for packet in packets:
+            if self._is_live:
+                packet.duration = self._last_step
+                self._container.mux_one(packet)
+                continue
             if self._held is not None and packet.pts is not None and self._held.pts is not None:
                 self._last_step = packet.pts - self._held.pts
                 self._write_held(self._last_step)
@@ -117,6 +132,9 @@ class Muxer:
         if track is None:
             return
         for made in self._make_packets(packet, track):
+            if self._is_live:
+                self._container.mux_one(made)
+                continue
             time = made.dts if made.dts is not None else made.pts
             track.waiting.append((None if time is None else time * packet.time_base, made))
             self._waiting_bytes += made.size

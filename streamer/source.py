@@ -99,6 +99,7 @@ class Source:
         self._clock = PacketClock(self._on_clock_restart)
         self._items: Generator[Frame | CopiedPacket, None, None] = self._read()
         self._ahead: list[Frame | CopiedPacket] = []
+        self._described: object = None
         self.info: MediaInfo = self._read_to_first_frame()
 
     def close(self) -> None:
@@ -125,23 +126,30 @@ class Source:
         for item in self._items:
             self._ahead.append(item)
             if isinstance(item, Frame):
-                return describe(
-                    self._container,
-                    self._video,
-                    self._decoder,
-                    name=self.name,
-                    start_pts=item.pts,
-                    copies=self._copies,
-                )
+                return self._describe(item)
         raise SourceOpenError(
             f"{self.name}: no frame of the video could be decoded "
             f"({self.stats.lost_packets} of {self.stats.packets} packets are damaged)"
         )
 
+    def _describe(self, first: Frame) -> MediaInfo:
+        self._described = self._decoder.converter
+        return describe(
+            self._container,
+            self._video,
+            self._decoder,
+            name=self.name,
+            start_pts=first.pts,
+            copies=self._copies,
+        )
+
     def _read(self) -> Generator[Frame | CopiedPacket, None, None]:
         for packet in self._packets():
             if packet.stream is self._video:
-                yield from self._decoder.decode(packet)
+                for frame in self._decoder.decode(packet):
+                    if self._described not in (None, self._decoder.converter):
+                        self.info = self._describe(frame)  # a camera that changed its size
+                    yield frame
             elif packet.size:
                 yield self._copied(packet)
         if self.options.mode == "live":

@@ -66,6 +66,10 @@ class FrameConverter:
         """How the converted planes are to be read."""
         return self._color
 
+    def fits(self, frame: VideoFrame) -> bool:
+        """Whether a frame has the size of the first one."""
+        return (frame.height, frame.width) == self._size_hw
+
     def convert(self, frame: VideoFrame) -> UInt8Array:
         """Convert one frame.
 

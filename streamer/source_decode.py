@@ -181,6 +181,12 @@ class VideoDecoder:
         pts = index if self._untimed else self._clock.next(decoded.pts, decoded.dts)
         duration = 1 if self._untimed else decoded.duration
         stats.end_pts = pts + duration if duration else None
+        if self._options.mode == "live" and not converter.fits(decoded):
+            # A file keeps its first size; a camera that was set to another one is followed.
+            self.first = decoded
+            self.converter = converter = FrameConverter(
+                decoded, name=self._name, notices=self._notices
+            )
         pixels = converter.convert(decoded)
         return Frame(pixels, converter.color, pts, self.time_base, index)
 

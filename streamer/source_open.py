@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import av
 import av.container
@@ -17,7 +18,7 @@ import av.container
 from engines.errors import MediaError, SourceOpenError
 from streamer.redact import display_name, is_url
 
-__all__ = ["SourceOptions", "open_container", "translate_av_errors"]
+__all__ = ["SourceOptions", "is_playlist", "open_container", "translate_av_errors"]
 
 # Demuxers that read one file and nothing else. Playlists (hls, concat, dash, sdp, image2) are left
 # out: under the name of a video they would make us open whatever file or address they list.
@@ -148,6 +149,11 @@ def _has_box(path: Path, wanted: bytes) -> bool:
                 return False
             position += size
     return False
+
+
+def is_playlist(url: str) -> bool:
+    """Whether an address names an HLS playlist, which gives a whole segment at once."""
+    return is_url(url) and urlsplit(url).path.lower().endswith((".m3u8", ".m3u"))
 
 
 def _url_options(url: str, options: SourceOptions) -> dict[str, str]:

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import ConfigError
+from streamer.cli.live import live_overrides, run_live
 from streamer.cli.output import print_json
 from streamer.cli.password import read_password
 from streamer.config import AppConfig, load_config
 from streamer.file_job import FileReport, FileRequest, anonymize_file
 from streamer.interrupt import StopRequest
-from streamer.job_options import live_options
-from streamer.live_job import LiveRequest, anonymize_live
 from streamer.passwords import password_warning
 from streamer.progress import open_progress
 from streamer.recipient_keys import parse_public
-from streamer.redact import display_name, is_url
+from streamer.redact import is_url
 
 __all__ = ["DAMAGED_EXIT_CODE", "INTERRUPTED_EXIT_CODE", "default_keylog", "run"]
 
@@ -51,6 +50,7 @@ def _config(args: argparse.Namespace) -> AppConfig:
                 "recipients": args.recipient,
                 "device_key": args.device_key,
             },
+            **live_overrides(args),
         },
     )
     if args.level is not None and config.identity.angle_deg is not None and args.angle_deg is None:
@@ -71,16 +71,20 @@ def _rate(fps: float | None) -> Fraction | None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Anonymise one file; returns the exit code."""
+    """Anonymise one file or camera; returns the exit code."""
     config = _config(args)
-    is_live = is_url(args.source) or args.realtime
+    if is_url(args.source) or args.realtime:
+        return run_live(args, config, _password(args, config))
+    if len(args.out) > 1:
+        raise ConfigError("a file has one output; several are for cameras")
+    out = Path(args.out[0])
+    if is_url(args.out[0]):
+        raise ConfigError("a file cannot be published; play it as a camera with --realtime")
     password = _password(args, config)
-    if is_live:
-        return _run_live(args, config, password)
     request = FileRequest(
         source=args.source,
-        out=args.out,
-        keylog=args.keylog or default_keylog(args.out),
+        out=out,
+        keylog=args.keylog or default_keylog(out),
         rate_hz=_rate(args.fps),
         overwrite=args.overwrite,
     )
@@ -107,31 +111,6 @@ def _password(args: argparse.Namespace, config: AppConfig) -> bytes | None:
     if warning := password_warning(password):
         print(f"warning: {warning}", file=sys.stderr)
     return password
-
-
-def _run_live(args: argparse.Namespace, config: AppConfig, password: bytes | None) -> int:
-    """Anonymise a camera until Ctrl-C or SIGTERM; returns the exit code."""
-    request = LiveRequest(
-        url=args.source,
-        out=args.out,
-        keylog=args.keylog or default_keylog(args.out),
-        options=live_options(config, is_file=not is_url(args.source)),
-        overwrite=args.overwrite,
-    )
-    with StopRequest() as stop, open_progress(quiet=args.quiet) as progress:
-        report = anonymize_live(request, config, password, stop=stop, progress=progress)
-    name = display_name(args.source)
-    if not args.quiet:
-        print(
-            f"{name} to {request.out}: {report.frames} frames, {report.dropped} dropped, "
-            f"{report.reconnects} reconnects, latency {report.latency_p50_s * 1e3:.0f} ms median, "
-            f"{report.latency_p95_s * 1e3:.0f} ms p95",
-            file=sys.stderr,
-        )
-    if args.json:
-        facts = _plain(dataclasses.asdict(report))
-        print_json({"command": "anonymize", "source": name, "out": str(request.out), **facts})
-    return 0
 
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from streamer.cli.parser_keys import (
     add_recovery_options,
     add_unlock_options,
 )
+from streamer.cli.parser_live import add_live_options
 
 __all__ = ["build_parser"]
 
@@ -78,7 +79,13 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 def _add_anonymize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add_command(commands, "anonymize", "replace every face of a video")
     parser.add_argument("source", metavar="SRC", help="video file, or the URL of a camera")
-    parser.add_argument("--out", required=True, type=Path, metavar="DST", help=".mp4, .mkv or .ts")
+    parser.add_argument(
+        "--out",
+        required=True,
+        action="append",
+        metavar="DST",
+        help=".mp4, .mkv or .ts; for cameras also rtsp://, rtmp:// or udp://, and several",
+    )
     parser.add_argument(
         "--keylog", type=Path, metavar="FILE", help="key log (default: DST with .vskl added)"
     )
@@ -105,10 +112,8 @@ def _add_anonymize(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument(
         "--fps", type=float, metavar="X", help="rate of sources without time stamps"
     )
-    parser.add_argument(
-        "--realtime", action="store_true", help="play a file as if it were a camera"
-    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
+    add_live_options(parser)
     _add_engine(parser)
     _add_common(parser)
 
@@ -117,7 +122,7 @@ def _add_recover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = _add_command(commands, "recover", "bring original faces back with the password")
     parser.add_argument("source", type=Path, metavar="SRC", help="anonymised video")
     parser.add_argument("--keylog", required=True, type=Path, metavar="FILE", help="its key log")
-    parser.add_argument("--out", required=True, type=Path, metavar="DST", help=".mp4, .mkv or .ts")
+    parser.add_argument("--out", type=Path, metavar="DST", help=".mp4, .mkv or .ts")
     parser.add_argument(
         "--mode",
         choices=("auto", "sealed", "assisted", "generative"),

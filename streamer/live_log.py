@@ -1,0 +1,201 @@
+"""LiveLog: the key log of a run without an end, as one file or as one for each piece.
+
+All logs of a run are written with the same keys, so that a face keeps its new look when a piece
+ends; each is whole by itself and opens with the password alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engines.arrays import Float32Array
+from streamer.config import AppConfig
+from streamer.job_header import make_header
+from streamer.job_log import JobLog
+from streamer.job_log_open import derive_run_keys, open_log_of
+from streamer.key_log import Gap, Note, Record
+from streamer.media_info import MediaInfo
+from streamer.models import Models
+
+__all__ = ["LiveLog"]
+
+
+class LiveLog:
+    """What a live job leaves for recovery; the records go to the log of the newest piece.
+
+    `protect`, `assign` and `forget` may come from another thread than the rest.
+
+    Args:
+        config: what the logs hold.
+        password: opens them; None when irreversible, or when only recipients are to open them.
+        models: the networks, for their hashes and the identity space.
+        info: facts about the video.
+        overwrite: replace existing logs.
+        clock: wall clock in seconds since 1970 UTC.
+
+    Raises:
+        ConfigError: a recipient cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: AppConfig,
+        password: bytes | None,
+        models: Models,
+        info: MediaInfo,
+        *,
+        overwrite: bool,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config, self._models = config, models
+        self._overwrite, self._clock = overwrite, clock
+        self._keys = derive_run_keys(config, password, models, info, clock=clock)
+        self._lock = threading.Lock()
+        # New faces are chosen before the first piece begins; without a file it only computes.
+        self._faces = JobLog(
+            None, self._keys.master, self._keys.header, models,
+            shift=0, source_name="", wipes_keys=False,
+        )  # fmt: skip
+        self._identities: dict[int, int] = {}
+        self._originals: dict[int, Float32Array] = {}
+        self._part: JobLog | None = None
+        self._shift = 0
+        self._frames = 0
+        self._bytes_before = 0
+        self.paths: list[Path] = []
+
+    @property
+    def is_sealing(self) -> bool:
+        """Whether original regions are to be kept."""
+        return self._keys.has_log and self._config.keylog.seal
+
+    @property
+    def size_bytes(self) -> int:
+        """How much was written, to all logs of the run."""
+        return self._bytes_before + (0 if self._part is None else self._part.size_bytes)
+
+    @property
+    def path(self) -> Path | None:
+        """The newest log, None when there is none."""
+        return self.paths[-1] if self.paths else None
+
+    def begin(self, path: Path | None, info: MediaInfo, *, shift: int) -> None:
+        """End the log of the piece before, and begin the next one.
+
+        Args:
+            path: where it goes; None exactly when there are no logs.
+            info: facts about the video from here on.
+            shift: added to each pts, so that the log has the times of the file.
+
+        Raises:
+            KeyLogError: one cannot be ended, or the other not be created.
+        """
+        header = self._keys.header
+        if self._part is not None:
+            self._end_part()
+            header = make_header(
+                self._config, self._models, info,
+                created_s=self._clock(), random_bytes=secrets.token_bytes,
+            )  # fmt: skip
+        if path is None and self._keys.has_log:
+            raise ValueError("a log needs a path")
+        part = open_log_of(
+            self._keys, path or Path(), header, self._config, self._models,
+            source_name=info.name, shift=shift, overwrite=self._overwrite, wipes_keys=False,
+        )  # fmt: skip
+        with self._lock:
+            self._part, self._shift, self._frames = part, shift, 0
+            for identity, original in self._originals.items():
+                part.protect(identity, original)
+            for track_id, identity in self._identities.items():
+                part.assign(track_id, identity)
+        if part.path is not None:
+            self.paths = [*self.paths[-99:], part.path]
+
+    def _end_part(self) -> None:
+        part = self._part
+        if part is not None:
+            part.close(frames=self._frames, was_interrupted=False)
+            self._bytes_before += part.size_bytes
+
+    def protect(self, identity_id: int, original: Float32Array) -> Float32Array:
+        """The (512,) embedding of the new face of an identity, and remember the original one."""
+        with self._lock:
+            self._originals[identity_id] = original
+            if self._part is not None:
+                self._part.protect(identity_id, original)
+            return self._faces.protect(identity_id, original)
+
+    def assign(self, track_id: int, identity_id: int) -> None:
+        """Say whose identity a track has; the log learns it before the track's next face."""
+        with self._lock:
+            self._identities[track_id] = identity_id
+            if self._part is not None:
+                self._part.assign(track_id, identity_id)
+            self._faces.assign(track_id, identity_id)
+
+    def forget(self, track_id: int) -> None:
+        """A track has ended for good; keeps the memory of endless jobs flat."""
+        with self._lock:
+            self._identities.pop(track_id, None)
+            in_use = set(self._identities.values())
+            self._originals = {key: z for key, z in self._originals.items() if key in in_use}
+            if self._part is not None:
+                self._part.forget(track_id)
+            self._faces.forget(track_id)
+
+    def add(self, records: Sequence[Record], pts: int) -> None:
+        """Add the records of the next frame.
+
+        Raises:
+            KeyLogError: the log cannot be written, so the frame must not be written either.
+        """
+        self._require().add(records, pts)
+        self._frames += 1
+
+    def note(self, record: Gap | Note) -> None:
+        """Add a record that belongs to no frame; lost when no piece has begun.
+
+        Raises:
+            KeyLogError: the log cannot be written.
+        """
+        if self._part is not None:
+            self._part.note(record)
+
+    def coded(self, pts: int, data: bytes, is_keyframe: bool) -> None:
+        """Take a coded picture; its pts is without the shift."""
+        self._require().coded(pts + self._shift, data, is_keyframe)
+
+    def flush(self) -> None:
+        """Bring to the disk what the log holds in memory.
+
+        Raises:
+            KeyLogError: the log cannot be written, so the video must not be written either.
+        """
+        self._require().flush()
+
+    def _require(self) -> JobLog:
+        if self._part is None:
+            raise ValueError("no log was begun")
+        return self._part
+
+    def close(self) -> None:
+        """End the last log and forget the keys.
+
+        Raises:
+            KeyLogError: it cannot be written.
+        """
+        try:
+            self._end_part()
+        finally:
+            self._keys.master.wipe()
+
+    def abort(self, *, keep: bool) -> None:
+        """End without a final marker; the file goes too unless frames are out."""
+        if self._part is not None:
+            self._part.abort(keep=keep)
+        self._keys.master.wipe()
