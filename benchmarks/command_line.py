@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from benchmarks.clips import BenchmarkError
+from streamer.recipient_keys import generate_device
 
 __all__ = [
     "REPOSITORY",
@@ -92,10 +93,14 @@ def anonymize_command(
 def recover_command(
     source: Path, out: Path, keylog: Path, password: Path, mode: str, *extra: str
 ) -> list[str]:
-    """Arguments that recover a file."""
+    """Arguments that recover a file, and note that in an audit log."""
+    signer = keylog.with_name("benchmark_audit.key")
+    if not signer.exists():
+        generate_device(signer)
     return [
         *(sys.executable, str(REPOSITORY / "run_stream.py"), "recover", str(source)),
         *("--keylog", str(keylog), "--out", str(out), "--mode", mode),
+        *("--reason", "benchmark", "--by", "benchmark", "--device-key", str(signer)),
         *("--password-file", str(password), "--json", "--quiet", "--overwrite", *extra),
     ]
 

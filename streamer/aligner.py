@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from engines.arrays import Float32Array, Float64Array
 
 __all__ = [
+    "ENCODER_PX",
     "AlignerOptions",
     "crop_bounds_xyxy_px",
+    "encoder_crop",
     "face_size_px",
     "invert_similarity",
     "plausible_landmarks",
@@ -39,6 +41,8 @@ _TEMPLATE_112: Final = np.array(
 )
 _OFFSET_PX: Final = 24.0
 _CANVAS_PX: Final = 160.0
+# Side of the crop that the identity encoder takes.
+ENCODER_PX: Final = 112
 # A crop smaller than this share of a pixel per template pixel comes from collapsed landmarks.
 _MIN_SCALE: Final = 1e-3
 
@@ -137,6 +141,23 @@ def invert_similarity(transform: Float64Array) -> Float64Array:
 def transform_points(transform: Float64Array, points: Float32Array | Float64Array) -> Float64Array:
     """Apply a (2, 3) transform to (N, 2) points: (N, 2) float64."""
     return np.asarray(points, np.float64) @ transform[:, :2].T + transform[:, 2]
+
+
+def encoder_crop(frame_from_crop: Float64Array, crop_size_px: float) -> Float64Array:
+    """The encoder's 112 px crop: the middle of an aligned crop, whatever that one's size.
+
+    Args:
+        frame_from_crop: (2, 3) transform of the aligned crop.
+        crop_size_px: its side.
+
+    Returns:
+        (2, 3) frame_from_crop of the encoder's crop.
+    """
+    scale = crop_size_px / _CANVAS_PX
+    matrix = frame_from_crop.copy()
+    matrix[:, :2] *= scale
+    matrix[:, 2] += matrix[:, :2] @ np.full(2, _OFFSET_PX)
+    return matrix
 
 
 def crop_bounds_xyxy_px(frame_from_crop: Float64Array, crop_size_px: int) -> Float64Array:

@@ -11,6 +11,8 @@ import numpy as np
 
 from engines.arrays import Float64Array, UInt8Array
 from streamer.aligner import (
+    ENCODER_PX,
+    encoder_crop,
     face_size_px,
     invert_similarity,
     similarities_from_landmarks,
@@ -22,8 +24,6 @@ from streamer.frames import Frame, TrackedFace
 __all__ = ["BestCrops", "BestCropsOptions", "sharpness_ratio", "view_quality"]
 
 _CANVAS_PX: Final = 160
-_CROP_PX: Final = 112
-_OFFSET_PX: Final = 24
 # Variance of the Laplacian of a sharp 112 px face; blurred ones lie below 20.
 _SHARP_VARIANCE: Final = 300.0
 _MAX_YAW_RATIO: Final = 0.4
@@ -61,8 +61,7 @@ def _crop_transform(face: TrackedFace) -> Float64Array | None:
     transform = similarities_from_landmarks(face.landmarks_px[None], _CANVAS_PX).reshape(2, 3)
     if not np.isfinite(transform).all():
         return None
-    transform[:, 2] += transform[:, :2] @ np.full(2, float(_OFFSET_PX))
-    return transform
+    return encoder_crop(transform, _CANVAS_PX)
 
 
 def view_quality(face: TrackedFace, frame_from_crop: Float64Array) -> float:
@@ -74,10 +73,10 @@ def view_quality(face: TrackedFace, frame_from_crop: Float64Array) -> float:
     """
     if face.landmarks_px is None:
         return 0.0
-    side = float(face_size_px(frame_from_crop, _CANVAS_PX)) * _CANVAS_PX / _CROP_PX
+    side = float(face_size_px(frame_from_crop, _CANVAS_PX)) * _CANVAS_PX / ENCODER_PX
     size_ratio = min(side / _CANVAS_PX, 1.0) ** 0.5
     points = transform_points(invert_similarity(frame_from_crop), face.landmarks_px)
-    yaw_ratio = abs(float(points[2, 0] - points[[0, 1, 3, 4], 0].mean())) / _CROP_PX
+    yaw_ratio = abs(float(points[2, 0] - points[[0, 1, 3, 4], 0].mean())) / ENCODER_PX
     return float(size_ratio * max(1.0 - yaw_ratio / _MAX_YAW_RATIO, 0.05) * face.score)
 
 
@@ -116,7 +115,7 @@ class BestCrops:
         rival = self._rival(views, time_s)
         if rival is not None and not self._is_better(quality, face, transform, views[rival]):
             return False
-        crop = crop_rgb(frame.pixels, frame.color, transform, _CROP_PX)
+        crop = crop_rgb(frame.pixels, frame.color, transform, ENCODER_PX)
         value = quality * (0.5 + 0.5 * sharpness_ratio(crop))
         view = _View(time_s, quality, value, crop)
         if rival is None:
@@ -143,7 +142,7 @@ class BestCrops:
     def _is_better(
         self, quality: float, face: TrackedFace, transform: Float64Array, rival: _View
     ) -> bool:
-        side = float(face_size_px(transform, _CANVAS_PX)) * _CANVAS_PX / _CROP_PX
+        side = float(face_size_px(transform, _CANVAS_PX)) * _CANVAS_PX / ENCODER_PX
         if side < self._options.min_face_px:
             return False
         # The best that this view could reach, if it is perfectly sharp.

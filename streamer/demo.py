@@ -18,7 +18,8 @@ from streamer.demo_sample import SAMPLE_FPS, SAMPLE_SIZE_HW, sample_frames
 from streamer.file_job import FileReport, FileRequest, anonymize_file
 from streamer.interrupt import StopRequest
 from streamer.progress import ProgressSink
-from streamer.recover import RecoverRequest, recover_file
+from streamer.recover import recover_file
+from streamer.recovery_request import RecoverRequest
 from streamer.sink_demo import DemoSink
 from streamer.source import open_source
 

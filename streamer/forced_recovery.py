@@ -13,11 +13,13 @@ from streamer.config import AppConfig
 from streamer.frames import Frame
 from streamer.interrupt import StopRequest
 from streamer.job_options import analysis_options, face_finder
-from streamer.key_log import Face, FrameRecords, inspect_outer
+from streamer.key_log import Face, inspect_outer
 from streamer.keys import KdfParams, derive_master_key, scope_id_for
 from streamer.models import Models
 from streamer.plan import PlannedFace, PlanTable
 from streamer.progress import ProgressSink
+from streamer.recovery_log import PlacedRecords
+from streamer.recovery_placement import Placed
 from streamer.rotator import make_rotator, rotation_kind
 from streamer.source import open_source
 
@@ -35,11 +37,11 @@ class ForcedPlan:
         self._plans = plans
         self.identities = identities
 
-    def of(self, frame: Frame) -> FrameRecords:
-        """The faces of a frame."""
+    def of(self, frame: Frame) -> PlacedRecords:
+        """The faces of a frame; a log that stays shut proves no place."""
         plan = self._plans[frame.index] if frame.index < len(self._plans) else ()
         faces = tuple(face for planned in plan if (face := _face(planned, frame.pts)))
-        return FrameRecords(frame.pts, faces, ())
+        return PlacedRecords(faces, (), Placed(frame.pts * frame.time_base, "by time"))
 
 
 def _face(planned: PlannedFace, pts: int) -> Face | None:

@@ -11,9 +11,9 @@ from streamer.media_info import MediaInfo
 from streamer.models import Models
 from streamer.rotator import angle_for_level
 
-__all__ = ["make_header", "rotation_angle_deg"]
+__all__ = ["TOOL", "make_header", "rotation_angle_deg"]
 
-_TOOL = "veilstream 0.1.0"
+TOOL = "veilstream 0.1.0"
 
 _DEFAULT_ANGLE_DEG = 90.0
 
@@ -69,7 +69,7 @@ def make_header(
         is_sealed=config.keylog.seal,
         is_assisted=config.keylog.assisted,
         kdf=kdf,
-        tool=_TOOL,
+        tool=TOOL,
         codec=config.video.codec,
         pixel_format="yuv420p",
         models=tuple(sorted(models.hashes)),

@@ -16,9 +16,10 @@ from engines.errors import (
     KeyLogTamperedError,
     WrongPasswordError,
 )
-from streamer.key_log_chunks import ChunkKind
+from streamer.key_log_chunks import TAG_BYTES, ChunkKind, encode_prefix
 from streamer.key_log_crypto import (
     X25519Identity,
+    chunk_hash,
     open_chunk,
     unwrap_with_identity,
 )
@@ -30,7 +31,7 @@ from streamer.key_log_grant_format import (
 )
 from streamer.key_log_header import KeyLogHeader
 from streamer.key_log_open import open_log_file, read_envelope, require_unexpired
-from streamer.key_log_records import Record, TrackStart
+from streamer.key_log_records import Gap, Record, TrackStart, VideoDigest
 from streamer.key_log_wire import ByteReader
 from streamer.keys import KeyScope, derive_key
 
@@ -74,6 +75,7 @@ class GrantReader:
         self.is_complete: bool = not scan.is_cut
         self._damage: dict[int, str] = {}
         granted = self._keys.keys() | self._copies.keys()
+        self._public = [ref for ref in scan.chunks if ref.prefix.kind is ChunkKind.PUBLIC]
         self.chunks: tuple[ChunkRef, ...] = tuple(
             ref for ref in scan.chunks if ref.prefix.index in granted
         )
@@ -175,6 +177,29 @@ class GrantReader:
     def scope_keys(self, *, salvage: bool = False) -> dict[tuple[KeyScope, str], bytes]:
         """None: a key of a whole recording or camera is never granted."""
         return {}
+
+    def public_records(self, *, salvage: bool = False) -> tuple[VideoDigest | Gap, ...]:
+        """Digests of the video's segments, and gaps, in file order.
+
+        A grant holds no key that would prove them: they are as good as the file is.
+
+        Raises:
+            KeyLogTamperedError: one of these chunks was changed, unless `salvage`.
+        """
+        found: list[VideoDigest | Gap] = []
+        for ref in self._public:
+            body = read_body(self._file, ref)
+            try:
+                if chunk_hash(encode_prefix(ref.prefix), body) != ref.stored_hash:
+                    raise KeyLogTamperedError(f"chunk {ref.prefix.index}: its hash does not fit")
+                records = decode_records(body[:-TAG_BYTES], ref.prefix.kind, ref.prefix.track_id)
+            except (KeyLogFormatError, KeyLogTamperedError) as exc:
+                if not salvage:
+                    raise
+                self._damage[ref.offset] = f"chunk {ref.prefix.index}: {exc}"
+                continue
+            found += [record for record in records if isinstance(record, VideoDigest | Gap)]
+        return tuple(found)
 
     def close(self) -> None:
         """Close the log's file."""

@@ -26,6 +26,7 @@ class OuterReport:
     Attributes:
         header: what the log says about its recording.
         access: who can open it.
+        core_hash: 32 bytes, H of the format, the name of this log.
         size_bytes: of the file.
         chunks: number of chunks found.
         tracks: number of tracks so far.
@@ -42,6 +43,7 @@ class OuterReport:
 
     header: KeyLogHeader
     access: Access
+    core_hash: bytes
     size_bytes: int
     chunks: int
     tracks: int
@@ -103,6 +105,7 @@ def inspect_outer(path: Path) -> OuterReport:
     return OuterReport(
         header=envelope.header,
         access=envelope.access,
+        core_hash=envelope.core_hash,
         size_bytes=size,
         chunks=len(scan.chunks),
         tracks=max((ref.prefix.tracks for ref in scan.chunks), default=0),

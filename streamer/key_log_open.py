@@ -10,7 +10,7 @@ from engines.errors import KeyLogError, KeyLogExpiredError
 from streamer.key_log_envelope import MAX_ENVELOPE, Envelope, parse_envelope
 from streamer.key_log_header import KeyLogHeader
 
-__all__ = ["open_log_file", "read_envelope", "require_unexpired"]
+__all__ = ["open_log_file", "read_envelope", "read_header", "require_unexpired"]
 
 
 def read_envelope(file: BinaryIO) -> Envelope:
@@ -22,6 +22,18 @@ def read_envelope(file: BinaryIO) -> Envelope:
     """
     file.seek(0)
     return parse_envelope(file.read(MAX_ENVELOPE))
+
+
+def read_header(path: Path) -> Envelope:
+    """The header of a log, without a look at its chunks; needs no key and proves nothing.
+
+    Raises:
+        KeyLogFormatError: not a key log, another version, or a damaged header.
+        KeyLogTruncatedError: the file ends inside the header.
+        KeyLogError: it cannot be read.
+    """
+    with open_log_file(path) as file:
+        return read_envelope(file)
 
 
 def require_unexpired(header: KeyLogHeader, name: str, now_s: float) -> None:

@@ -21,7 +21,7 @@ from streamer.key_log_format import chunk_span, decode_records
 from streamer.key_log_framing import ChunkRef, Damage, Scan, read_body, scan_chunks
 from streamer.key_log_header import KeyLogHeader
 from streamer.key_log_open import open_log_file, read_envelope, require_unexpired
-from streamer.key_log_records import End, Record, ScopeKey, TrackStart
+from streamer.key_log_records import End, Gap, Record, ScopeKey, TrackStart, VideoDigest
 from streamer.keys import KeyScope
 
 __all__ = ["KeyLogReader"]
@@ -84,12 +84,9 @@ class KeyLogReader:
             envelope = read_envelope(file)
             require_unexpired(envelope.header, path.name, now())
             keys = unlock(envelope, password=password, identities=identities)
-            if envelope.access.generation < min_generation:
-                raise KeyLogTamperedError(
-                    f"key log {path.name} has a header of generation "
-                    f"{envelope.access.generation}, older than the expected {min_generation}"
-                )
-            return KeyLogReader(file, path.name, envelope, keys)
+            reader = KeyLogReader(file, path.name, envelope, keys)
+            reader.require_generation(min_generation)
+            return reader
         except BaseException:
             file.close()
             raise
@@ -104,6 +101,19 @@ class KeyLogReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def require_generation(self, least: int) -> None:
+        """Refuse a header from before a known change of recipients.
+
+        Raises:
+            KeyLogTamperedError: it is one; somebody put it back.
+        """
+        if self.access.generation < least:
+            raise KeyLogTamperedError(
+                f"key log {self._name} has a header of generation {self.access.generation}, older "
+                f"than the expected {least}: an old header was put back, which may let removed "
+                "recipients in"
+            )
 
     @property
     def is_complete(self) -> bool:
@@ -216,6 +226,18 @@ class KeyLogReader:
             for record in self._records_of(ChunkKind.GENERAL, salvage)
             if isinstance(record, ScopeKey)
         }
+
+    def public_records(self, *, salvage: bool = False) -> tuple[VideoDigest | Gap, ...]:
+        """Digests of the video's segments, and gaps, in file order.
+
+        Raises:
+            KeyLogTamperedError: one of these chunks was changed, unless `salvage`.
+        """
+        return tuple(
+            record
+            for record in self._records_of(ChunkKind.PUBLIC, salvage)
+            if isinstance(record, VideoDigest | Gap)
+        )
 
     def rotation_key(self, track: TrackStart) -> bytes:
         """The rotation key of a track: its own, or that of its recording or camera.

@@ -4,92 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal, TypeAlias
 
-from engines.errors import KeyLogError, WrongPasswordError
-from streamer.channel import Channel
+from engines.errors import ConfigError, KeyLogError, WrongPasswordError
 from streamer.config import AppConfig
 from streamer.file_job import worker_count
-from streamer.forced_recovery import ForcedPlan, plan_by_force
-from streamer.frames import CopiedPacket, Frame
+from streamer.forced_recovery import plan_by_force
 from streamer.interrupt import StopRequest
-from streamer.key_log import FrameRecords, KeyLogHeader, KeyLogReader
+from streamer.key_log import KeyLogHeader, KeyLogReader
 from streamer.key_log_crypto import X25519Identity
 from streamer.key_log_grant import GrantReader
+from streamer.key_log_parts import OpenParts, open_parts, read_links
 from streamer.media_info import Notices
 from streamer.models import Models, load_models
-from streamer.progress import ProgressSink, Tick
-from streamer.recovery_log import FrameLookup, RecoveryLog, RecoverySource
+from streamer.progress import ProgressSink
+from streamer.recovery_log import RecoveryLog, RecoverySource, TimeSpan
+from streamer.recovery_pass import PassReport, RecordLookup, RecoveryPass
+from streamer.recovery_placement import Placement, place_segments
 from streamer.recovery_readback import read_identities
-from streamer.restorer import RecoveredFrame, Restorer
-from streamer.runner import StageRunner
+from streamer.recovery_request import RecoverReport, RecoverRequest, RecoveryMode
+from streamer.recovery_samples import Sampler
+from streamer.restorer import Restorer
 from streamer.sink import SinkOptions
-from streamer.sink_recovery import RecoverySink
-from streamer.source import Source, open_source
+from streamer.source import open_source
+from streamer.source_packets import digest_video
 
-__all__ = ["RecoverReport", "RecoverRequest", "RecoveryMode", "recover_file"]
-
-RecoveryMode: TypeAlias = Literal["sealed", "assisted", "generative"]
-_Pending: TypeAlias = "Future[RecoveredFrame] | CopiedPacket"
-_Lookup: TypeAlias = FrameLookup | ForcedPlan
+__all__ = ["recover_file"]
 
 # Near lossless: a recovered picture that the encoder blurs again is no evidence.
 _RECOVERY_CRF = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class RecoverRequest:
-    """What is brought back, and where it goes.
-
-    Attributes:
-        source: the anonymised video.
-        keylog: its key log.
-        out: path of the recovered video.
-        mode: None takes the best that the log allows.
-        tracks: ids of the tracks, None for all.
-        force: go on with a wrong password.
-        overwrite: replace an existing output.
-        grant: open the log through this grant; None: by its recipients.
-    """
-
-    source: Path
-    keylog: Path
-    out: Path
-    mode: RecoveryMode | None = None
-    tracks: tuple[int, ...] | None = None
-    force: bool = False
-    overwrite: bool = False
-    grant: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecoverReport:
-    """What a recovery did.
-
-    Attributes:
-        mode: how the faces came back.
-        frames: frames written.
-        frames_with_faces: of these, in how many something was brought back.
-        tracks: tracks that were asked for and found.
-        was_forced: the password was wrong.
-        is_log_complete: the log has its end marker and no damage.
-        was_interrupted: the user ended the run early.
-        seconds: wall time.
-        warnings: everything that could not be kept or brought back.
-    """
-
-    mode: RecoveryMode
-    frames: int
-    frames_with_faces: int
-    tracks: int
-    was_forced: bool
-    is_log_complete: bool
-    was_interrupted: bool
-    seconds: float
-    warnings: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -100,8 +46,20 @@ class _Job:
     config: AppConfig
     models: Models
     notices: Notices
+    sampler: Sampler | None
     stop: StopRequest
     progress: ProgressSink
+
+    def run(self, restorer: Restorer, mode: RecoveryMode, lookup: RecordLookup) -> PassReport:
+        request = self.request
+        options = SinkOptions(
+            crf=_RECOVERY_CRF, codec=self.config.video.codec, overwrite=request.overwrite
+        )
+        return RecoveryPass(
+            source=request.source, out=request.out, options=options, restorer=restorer, mode=mode,
+            lookup=lookup, sampler=self.sampler, notices=self.notices,
+            workers=worker_count(self.config), stop=self.stop, progress=self.progress,
+        ).run()  # fmt: skip
 
 
 def _mode(asked: RecoveryMode | None, header: KeyLogHeader) -> RecoveryMode:
@@ -127,6 +85,7 @@ def recover_file(
     password: bytes | None,
     *,
     identities: Sequence[X25519Identity] = (),
+    sampler: Sampler | None = None,
     stop: StopRequest,
     progress: ProgressSink,
     now: Callable[[], float] = time.monotonic,
@@ -138,6 +97,7 @@ def recover_file(
         config: what runs the networks.
         password: opens the log, None when only secret keys are to.
         identities: secret keys that open the log.
+        sampler: takes pictures of what comes back, or None.
         stop: set by a signal, ends the run early and in good order.
         progress: is told about each frame.
         now: monotonic clock in seconds.
@@ -146,66 +106,120 @@ def recover_file(
         WrongPasswordError: the password does not open the log, and `force` is off.
         AnonymizerError: whatever else went wrong.
     """
+    if request.out is None and sampler is None:
+        raise ConfigError("a recovery needs an output, a sheet or a report")
     start_s = now()
     models = load_models(config, threads=1)
-    job = _Job(request, config, models, Notices(), stop, progress)
+    job = _Job(request, config, models, Notices(), sampler, stop, progress)
     try:
-        try:
-            reader = _open_log(request, password, identities)
-        except WrongPasswordError:
-            if not request.force or password is None:
-                raise
-            return _recover_by_force(job, password, start_s, now)
-        with reader:
-            return _recover_with_log(job, reader, start_s, now)
+        with ExitStack() as stack:
+            try:
+                parts = _open_log(request, password, identities, stack)
+            except WrongPasswordError:
+                if not request.force or password is None:
+                    raise
+                return _recover_by_force(job, password, start_s, now)
+            return _recover_with_log(job, parts, start_s, now)
     finally:
         models.close()
 
 
 def _open_log(
-    request: RecoverRequest, password: bytes | None, identities: Sequence[X25519Identity]
-) -> KeyLogReader | GrantReader:
-    if request.grant is None:
-        return KeyLogReader.open(request.keylog, password, identities=identities)
-    if len(identities) != 1:
-        raise KeyLogError("a grant is opened by the one secret key that it was made for")
-    return GrantReader.open(request.grant, request.keylog, identities[0])
+    request: RecoverRequest,
+    password: bytes | None,
+    identities: Sequence[X25519Identity],
+    stack: ExitStack,
+) -> OpenParts[RecoverySource]:
+    """The log and the parts that follow it; a grant opens the one that it was made for."""
+    if request.grant is not None:
+        if len(identities) != 1:
+            raise KeyLogError("a grant is opened by the one secret key that it was made for")
+        granted = GrantReader.open(request.grant, request.keylog, identities[0])
+        stack.callback(granted.close)
+        is_part = read_links(request.keylog).is_continued
+        note = ("the recording goes on in another log, which this grant does not open",)
+        return OpenParts((granted,), (request.keylog,), (), note if is_part else ())
+
+    def open_one(path: Path) -> RecoverySource:
+        reader = KeyLogReader.open(path, password, identities=identities)
+        stack.callback(reader.close)
+        reader.require_generation(request.min_generations.get(reader.core_hash.hex(), 0))
+        return reader
+
+    return open_parts(request.keylog, open_one)
+
+
+def _place(job: _Job, log: RecoveryLog) -> Placement:
+    found, time_base = digest_video(job.request.source)
+    return place_segments(
+        log.digests(), found, log_time_base=log.header.time_base, video_time_base=time_base
+    )
+
+
+def _restorer(job: _Job, log: RecoveryLog, mode: RecoveryMode, placement: Placement) -> Restorer:
+    if mode == "sealed":
+        return Restorer(job.models.generator, {})
+    if mode == "assisted":
+        return Restorer(job.models.generator, log.assisted_identities())
+    # The whole file is read: more views of a face give a better identity.
+    lookup = log.frames(placement.again(), TimeSpan())
+    read_back = read_identities(
+        str(job.request.source), lookup, job.models, stop=job.stop, progress=job.progress
+    )
+    return Restorer(job.models.generator, log.original_identities(read_back, job.models.space))
 
 
 def _recover_with_log(
-    job: _Job, reader: RecoverySource, start_s: float, now: Callable[[], float]
+    job: _Job, parts: OpenParts[RecoverySource], start_s: float, now: Callable[[], float]
 ) -> RecoverReport:
-    request = job.request
-    mode = _mode(request.mode, reader.header)
-    log = RecoveryLog(reader, request.tracks)
-    if mode == "sealed":
-        identities = {}
-    elif mode == "assisted":
-        identities = log.assisted_identities()
-    else:
-        read_back = read_identities(
-            str(request.source), log, job.models, stop=job.stop, progress=job.progress
-        )
-        identities = log.original_identities(read_back, job.models.space)
-    restorer = Restorer(job.models.generator, identities)
-    written, touched = _render(job, restorer, log.frames(), mode)
-    for text in reader.damage:
-        job.notices.add(f"key log: {text}")
-    if not reader.is_complete:
-        job.notices.add("the key log has no end marker: the recording was cut off or is going on")
-    if not touched and log.track_ids:
-        job.notices.add("no frame of this video is in the key log: is it the right one?")
+    log = RecoveryLog(parts.logs, job.request.tracks)
+    mode = _mode(job.request.mode, log.header)
+    placement = _place(job, log)
+    if job.sampler is not None:
+        with open_source(job.request.source) as source:
+            job.sampler.plan(log.spans_s(), rotation_deg=source.info.rotation_deg)
+    lookup = log.frames(placement, job.request.span)
+    done = job.run(_restorer(job, log, mode, placement), mode, lookup)
+    _note_log(job, log, parts)
+    if not done.touched and log.track_ids:
+        job.notices.add("no face of these tracks and times was found in this video")
+    is_whole = log.is_complete and not (log.damage or parts.shut or parts.problems)
     return RecoverReport(
         mode=mode,
-        frames=written,
-        frames_with_faces=touched,
+        frames=done.frames,
+        frames_with_faces=done.touched,
         tracks=len(log.track_ids),
+        frames_proven=placement.counts["proven"],
+        frames_by_time=placement.counts["by time"],
+        frames_unplaced=placement.counts["not"],
+        placement=placement.words(),
+        video=placement.verified.words(),
+        logs=tuple(str(path) for path in parts.paths),
         was_forced=False,
-        is_log_complete=reader.is_complete and not reader.damage,
+        is_log_complete=is_whole,
         was_interrupted=job.stop.is_set(),
         seconds=now() - start_s,
         warnings=tuple(job.notices),
     )
+
+
+def _note_log(job: _Job, log: RecoveryLog, parts: OpenParts[RecoverySource]) -> None:
+    """Say what the log does not give."""
+    for text in (*(f"key log: {text}" for text in log.damage), *parts.problems):
+        job.notices.add(text)
+    for part in parts.shut:
+        unit = log.header.time_base
+        first, last = (
+            "?" if pts is None else f"{float(Fraction(pts) * unit):.3f} s"
+            for pts in (part.links.first_pts, part.links.last_pts)
+        )
+        job.notices.add(f"{part.path.name}, from {first} to {last}, stays shut: {part.reason}")
+    if not log.is_complete:
+        job.notices.add("the key log has no end marker: the recording was cut off or is going on")
+    for first_s, last_s, reason in log.gaps():
+        job.notices.add(
+            f"the key log has a gap from {first_s:.3f} s to {last_s:.3f} s of its time: {reason}"
+        )
 
 
 def _recover_by_force(
@@ -220,83 +234,21 @@ def _recover_by_force(
         request.source, request.keylog, password, job.models, job.config,
         workers=worker_count(job.config), stop=job.stop, progress=job.progress,
     )  # fmt: skip
-    restorer = Restorer(job.models.generator, plan.identities)
-    written, touched = _render(job, restorer, plan, "generative")
+    done = job.run(Restorer(job.models.generator, plan.identities), "generative", plan)
     return RecoverReport(
         mode="generative",
-        frames=written,
-        frames_with_faces=touched,
+        frames=done.frames,
+        frames_with_faces=done.touched,
         tracks=len(plan.identities),
+        frames_proven=0,
+        frames_by_time=0,
+        frames_unplaced=done.frames,
+        placement=("nothing is proven: the key log stayed shut",),
+        video=(),
+        logs=(),
         was_forced=True,
         is_log_complete=False,
         was_interrupted=job.stop.is_set(),
         seconds=now() - start_s,
         warnings=tuple(job.notices),
     )
-
-
-def _render(job: _Job, restorer: Restorer, lookup: _Lookup, mode: RecoveryMode) -> tuple[int, int]:
-    """Write the recovered file; returns frames written, and how many had something to restore."""
-    with open_source(job.request.source, notices=job.notices) as source:
-        sink = RecoverySink(
-            job.request.out,
-            source.info,
-            options=SinkOptions(
-                crf=_RECOVERY_CRF, codec=job.config.video.codec, overwrite=job.request.overwrite
-            ),
-            notices=job.notices,
-        )
-        try:
-            touched = _pump(job, source, sink, restorer, lookup, mode)
-            sink.close(end_pts=None if job.stop.is_set() else source.stats.end_pts)
-        except BaseException:
-            sink.abort()
-            raise
-    return sink.frames_written, touched
-
-
-def _pump(
-    job: _Job,
-    source: Source,
-    sink: RecoverySink,
-    restorer: Restorer,
-    lookup: _Lookup,
-    mode: RecoveryMode,
-) -> int:
-    workers = worker_count(job.config)
-    channel: Channel[_Pending] = Channel(2 * workers + 2)
-    touched = 0
-
-    def restore(frame: Frame, records: FrameRecords) -> RecoveredFrame:
-        if mode == "sealed":
-            return restorer.unseal(frame, records.patches)
-        return restorer.generate(frame, records.faces)
-
-    with ThreadPoolExecutor(workers, thread_name_prefix="restore") as pool:
-
-        def decode() -> None:
-            nonlocal touched
-            for item in source:
-                if job.stop.is_set():
-                    break
-                if isinstance(item, CopiedPacket):
-                    channel.send(item)
-                    continue
-                records = lookup.of(item)
-                touched += bool(records.patches if mode == "sealed" else records.faces)
-                channel.send(pool.submit(restore, item, records))
-            channel.close()
-
-        def write() -> None:
-            for item in channel:
-                if isinstance(item, CopiedPacket):
-                    sink.copy(item)
-                    continue
-                sink.write_recovered(item.result())
-                job.progress.update(Tick("recover", sink.frames_written, source.info.frame_count))
-
-        runner = StageRunner(channel)
-        runner.add("decode", decode)
-        runner.add("write", write)
-        runner.run()
-    return touched

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.arrays import Float32Array, UInt8Array
+from engines.arrays import Float32Array
+from streamer.aligner import ENCODER_PX, encoder_crop
 from streamer.color import crop_rgb
-from streamer.frames import Frame
 from streamer.identity import identify, mean_embedding
 from streamer.interrupt import StopRequest
-from streamer.key_log import Face
 from streamer.models import Models
 from streamer.progress import ProgressSink, Tick
-from streamer.recovery_log import RecoveryLog
+from streamer.recovery_log import FrameLookup
 from streamer.source import open_source
 
 __all__ = ["read_identities"]
 
 # Read-back errors of single frames average out; beyond this many views little is gained.
 _VIEWS = 24
-_CANVAS_PX = 160
-_OFFSET_PX = 24
 
 
 class _Views:
@@ -42,17 +39,9 @@ class _Views:
             self._step *= 2
 
 
-def _crop_112(frame: Frame, face: Face, size_px: int) -> UInt8Array:
-    """The encoder's crop: the middle of the alignment canvas, whatever the generator's size."""
-    scale = size_px / _CANVAS_PX
-    matrix = face.frame_from_crop @ np.diag([scale, scale, 1.0])
-    canvas = crop_rgb(frame.pixels, frame.color, matrix, _CANVAS_PX)
-    return canvas[_OFFSET_PX:-_OFFSET_PX, _OFFSET_PX:-_OFFSET_PX]
-
-
 def read_identities(
     source: str,
-    log: RecoveryLog,
+    lookup: FrameLookup,
     models: Models,
     *,
     stop: StopRequest,
@@ -62,7 +51,7 @@ def read_identities(
 
     Args:
         source: the anonymised video.
-        log: says where the faces are.
+        lookup: says where the faces are.
         models: the encoder is used.
         stop: ends the pass early.
         progress: is told about each frame.
@@ -71,7 +60,6 @@ def read_identities(
         Track id -> (512,) float32 unit embedding, for tracks with a synthetic face.
     """
     views: dict[int, _Views] = {}
-    lookup = log.frames()
     with open_source(source) as video:
         for frame in video.frames():
             if stop.is_set():
@@ -79,7 +67,8 @@ def read_identities(
             faces = [face for face in lookup.of(frame).faces if face.is_generated]
             wanted = [f for f in faces if views.setdefault(f.track_id, _Views()).wants()]
             for face in wanted:
-                crop = _crop_112(frame, face, models.generator.crop_size_px)
+                matrix = encoder_crop(face.frame_from_crop, models.generator.crop_size_px)
+                crop = crop_rgb(frame.pixels, frame.color, matrix, ENCODER_PX)
                 views[face.track_id].add(identify(models.embedder, crop[None]))
             progress.update(Tick("read back", frame.index + 1, video.info.frame_count))
     return {

@@ -57,13 +57,17 @@ class Restorer:
         self._generator = generator
         self._identities = identities
 
+    def wanted(self, faces: Sequence[Face]) -> list[Face]:
+        """Those of the faces that `generate` draws again."""
+        return [f for f in faces if f.is_generated and f.track_id in self._identities]
+
     def generate(self, frame: Frame, faces: Sequence[Face]) -> RecoveredFrame:
         """Generative and assisted recovery: G(z, E_attr(Y)) in place of each synthetic face.
 
         Filled faces stay filled: there is nothing behind them to work from.
         """
         canvas = frame.pixels.copy()
-        wanted = [f for f in faces if f.is_generated and f.track_id in self._identities]
+        wanted = self.wanted(faces)
         if wanted:
             size = self._generator.crop_size_px
             crops = np.stack(

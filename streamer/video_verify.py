@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from streamer.key_log_records import VideoDigest
 
-__all__ = ["Finding", "FindingKind", "VideoReport", "compare_segments"]
+__all__ = ["Finding", "FindingKind", "VideoReport", "compare_segments", "match_segments"]
 
 FindingKind = Literal["unchanged", "moved", "retimed", "foreign", "missing"]
 # Containers round times, Matroska to a millisecond.
@@ -57,6 +57,12 @@ class VideoReport:
         """Whether the file is the video of the log, whole, in order and unchanged."""
         return self.listed > 0 and all(item.kind == "unchanged" for item in self.findings)
 
+    def _shift_in_words(self) -> str:
+        if abs(self.shift_s) <= float(_TIME_TOLERANCE_S):
+            return ""
+        side = "later" if self.shift_s > 0 else "earlier"
+        return f", shown {abs(self.shift_s):.3f} s {side} than they were recorded"
+
     def words(self) -> tuple[str, ...]:
         """What is proven and what is not, one sentence each."""
         if not self.listed:
@@ -68,7 +74,7 @@ class VideoReport:
             )
         lines = [
             f"{self.matched} of {self.listed} segments are bit for bit what was written"
-            + (f", shown {self.shift_s:+.3f} s later" if abs(self.shift_s) > 0.002 else "")
+            + self._shift_in_words()
         ]
         words = {
             "moved": "stand in another order than they were written",
@@ -103,10 +109,7 @@ def compare_segments(
         log_time_base: seconds per pts unit of the log.
         video_time_base: seconds per pts unit of the file.
     """
-    places: dict[tuple[bytes, int], list[int]] = defaultdict(list)
-    for place, digest in enumerate(listed):
-        places[(digest.digest, digest.frames)].append(place)
-    matches = _match(places, found)
+    matches = match_segments(listed, found)
     shifts = [
         segment.first_pts * video_time_base - listed[number].first_pts * log_time_base
         for segment, number in zip(found, matches, strict=True)
@@ -132,10 +135,20 @@ def compare_segments(
     return VideoReport(tuple(_joined(items)), len(used), len(listed), float(shift))
 
 
-def _match(
-    places: dict[tuple[bytes, int], list[int]], found: Sequence[VideoDigest]
+def match_segments(
+    listed: Sequence[VideoDigest], found: Sequence[VideoDigest]
 ) -> list[int | None]:
-    """The log's segment for each of the file's; of equal ones the next after the last match."""
+    """For each segment of a file its number in the log, None if it is not there.
+
+    Of equal segments the next after the last match is taken, and each only once.
+
+    Args:
+        listed: the log's digests, by slices.
+        found: the file's.
+    """
+    places: dict[tuple[bytes, int], list[int]] = defaultdict(list)
+    for place, digest in enumerate(listed):
+        places[(digest.digest, digest.frames)].append(place)
     matches: list[int | None] = []
     last, used = -1, set[int]()
     for segment in found:

@@ -11,6 +11,15 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+@pytest.fixture(autouse=True)
+def _operator_key(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account's own signing key stays out of tests."""
+    path = tmp_path_factory.getbasetemp() / "operator" / "audit.key"
+    monkeypatch.setattr("streamer.cli.auditing.operator_key_path", lambda: path)
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -228,3 +228,44 @@ def pass_through(
                 sink.write(anonymized(item))
         sink.close(end_pts=source.stats.end_pts)
     return list(notices)
+
+
+def copy_packets(
+    source: Path,
+    target: Path,
+    *,
+    first_s: float = 0.0,
+    last_s: float = float("inf"),
+    shift_s: float = 0.0,
+    speed: int = 1,
+) -> Path:
+    """Move a video's coded pictures to another file, as trimming and re-muxing tools do.
+
+    Args:
+        source: the video.
+        target: the file to write; its extension chooses the container.
+        first_s: begin at the first key frame from here on, which becomes the time 0.
+        last_s: leave out what is coded for later times.
+        shift_s: added to all times.
+        speed: times are divided by this.
+    """
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        stream = reader.streams.video[0]
+        out = writer.add_stream_from_template(stream)
+        start: int | None = None
+        for packet in reader.demux(stream):
+            if packet.pts is None or packet.dts is None or stream.time_base is None:
+                continue
+            time_s = float(packet.pts * stream.time_base)
+            if start is None:
+                if not packet.is_keyframe or time_s < first_s:
+                    continue
+                start = packet.pts
+            if time_s > last_s:
+                break
+            offset = round(shift_s / float(stream.time_base))
+            packet.pts = (packet.pts - start) // speed + offset
+            packet.dts = (packet.dts - start) // speed + offset
+            packet.stream = out
+            writer.mux(packet)
+    return target

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import pytest
 from engines.arrays import Float32Array, UInt8Array
 from run_stream import main
 from streamer.aligner import similarity_from_landmarks
+from streamer.audit_log import verify_audit
 from streamer.color import crop_rgb
 from streamer.config import load_config
 from streamer.demo_sample import SAMPLE_FPS, SAMPLE_SIZE_HW, sample_frames
@@ -25,6 +28,7 @@ from streamer.frames import ColorSpec
 from streamer.identity import identify
 from streamer.models import Models, load_models
 from streamer.sink_demo import DemoSink
+from tests.media import copy_packets
 
 PASSWORD = "correct horse battery staple"
 FRAMES = 30
@@ -91,7 +95,7 @@ def _recover(run: Run, name: str, *args: str, password: Path | None = None) -> P
     out = run.folder / name
     code = main([
         "recover", str(run.out), "--keylog", str(run.keylog), "--out", str(out), "--quiet",
-        "--password-file", str(password or run.password_file), *args,
+        "--reason", "a test", "--password-file", str(password or run.password_file), *args,
     ])  # fmt: skip
     assert code == 0
     return out
@@ -189,7 +193,7 @@ def test_a_wrong_password_is_one_line_and_exit_7(
     wrong.write_text("something else altogether\n", encoding="utf-8")
     out = run.folder / "wrong.mp4"
     args = ["recover", str(run.out), "--keylog", str(run.keylog), "--out", str(out), "--quiet",
-            "--password-file", str(wrong)]  # fmt: skip
+            "--reason", "a test", "--password-file", str(wrong)]  # fmt: skip
     assert main(args) == 7
     assert capsys.readouterr().err == "error: the password does not open this key log\n"
     assert not out.exists()
@@ -225,6 +229,14 @@ def test_inspect_shows_the_outside_and_with_the_password_all(
         (["anonymize", "{sample}", "--out", "{new}", "--provider", "tensorrt"], 4, "TensorRT"),
         (["recover", "{out}", "--keylog", "{sample}", "--out", "{new}"], 6, "key log"),
         (["recover", "{out}", "--keylog", "{keylog}", "--out", "{new}", "--track", "99"], 6, "99"),
+        (["recover", "{out}", "--keylog", "{keylog}"], 2, "--sheet"),
+        (["recover", "{out}", "--keylog", "{keylog}", "--out", "{out}"], 2, "--overwrite"),
+        (["recover", "{out}", "--keylog", "{keylog}", "--out", "{new}", "--to", "x"], 2, "time"),
+        (["recover", "{out}", "--keylog", "{keylog}", "--out", "{new}", "--from", "9", "--to", "1"],
+         2, "--from"),
+        (["recover", "{out}", "--keylog", "{keylog}", "--force", "--sheet", "{new}"], 2, "--force"),
+        (["recover", "{out}", "--keylog", "{keylog}", "--out", "{new}", "--reason", " "], 6,
+         "--reason"),
         (["inspect", "{sample}"], 6, "key log"),
     ],
 )  # fmt: skip
@@ -238,6 +250,8 @@ def test_bad_input_is_one_clear_line(
     filled = [arg.format(**names) for arg in args]
     if filled[0] != "inspect":
         filled += ["--password-file", str(run.password_file), "--quiet"]
+    if filled[0] == "recover" and "--reason" not in filled:
+        filled += ["--reason", "a test"]
     assert main(filled) == code
     errors = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error: ")]
     assert len(errors) == 1
@@ -288,6 +302,49 @@ def test_sigterm_finishes_the_file_and_closes_the_log(run: Run) -> None:
     assert main(["inspect", str(run.folder / "stopped.mp4.vskl")]) == 0
 
 
+def test_recovery_makes_sheet_report_and_a_signed_note(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet, report, audit = (run.folder / name for name in ("s.png", "case.html", "audit.jsonl"))
+    code = main(["recover", str(run.out), "--keylog", str(run.keylog), "--quiet", "--json",
+                 "--reason", "case <12>", "--by", "R. Owner", "--audit-log", str(audit),
+                 "--sheet", str(sheet), "--report", str(report), "--from", "0.2", "--to", "0:00.6",
+                 "--password-file", str(run.password_file)])  # fmt: skip
+    facts = _last_json(capsys.readouterr().out)
+    assert code == 0
+    assert facts["frames_proven"] == facts["frames_with_faces"] == 11
+    assert "nothing was changed, cut, moved or added in the video stream" in str(facts["video"])
+    for path in (sheet, report, audit):
+        assert path.stat().st_mode & 0o777 == 0o600
+    page = report.read_text("utf-8")
+    assert "case &lt;12&gt;" in page
+    assert hashlib.sha256(run.out.read_bytes()).hexdigest() in page
+    assert PASSWORD not in page
+    assert not re.search(r"""(src|href)="(?!data:)""", page)
+    first, second = verify_audit(audit)
+    assert (first.action, second.action) == ("recover", "recovered")
+    assert (first.who, first.reason, first.is_signed) == ("R. Owner", "case <12>", True)
+    assert second.details["report sha256"] == hashlib.sha256(report.read_bytes()).hexdigest()
+    assert first.line_hash in page
+    for track in (1, 2, 3):
+        assert f"Track {track}" in page
+
+
+def test_remuxed_video_comes_back_and_is_proven(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = copy_packets(run.out, run.folder / "moved.ts", shift_s=2.5)
+    out = run.folder / "moved_back.mp4"
+    code = main(["recover", str(moved), "--keylog", str(run.keylog), "--quiet", "--json",
+                 "--out", str(out), "--reason", "a test", "--mode", "sealed",
+                 "--password-file", str(run.password_file)])  # fmt: skip
+    assert code == 0
+    facts = _last_json(capsys.readouterr().out)
+    assert facts["frames_proven"] == facts["frames_with_faces"] == FRAMES
+    assert "later than they were recorded" in str(facts["video"])
+    assert _face_difference(_pictures(run.sample), _pictures(out)) < 4
+
+
 def test_sigkill_leaves_what_plays_and_recovers(run: Run) -> None:
     process, long, out = _start_long_job(run, "killed")
     process.kill()
@@ -296,7 +353,7 @@ def test_sigkill_leaves_what_plays_and_recovers(run: Run) -> None:
     recovered = run.folder / "killed_back.mp4"
     code = main(["recover", str(run.folder / "killed.partial.mp4"), "--out", str(recovered),
                  "--keylog", str(run.folder / "killed.mp4.vskl"), "--mode", "sealed", "--quiet",
-                 "--password-file", str(run.password_file)])  # fmt: skip
+                 "--reason", "a test", "--password-file", str(run.password_file)])  # fmt: skip
     assert code == 0
     before, after = _pictures(long), _pictures(recovered)
     assert len(after) >= 10

@@ -6,45 +6,26 @@ import argparse
 import hashlib
 import math
 import time
-from fractions import Fraction
 
 from engines.errors import ConfigError
-from streamer.audit_log import append_audit
+from streamer.cli.auditing import open_auditor
 from streamer.cli.output import print_json
+from streamer.cli.times import parse_time_s
 from streamer.cli.unlock import read_unlocking
 from streamer.key_log import KeyLogReader
 from streamer.key_log_grant_format import TrackSpan
 from streamer.key_log_grant_writer import grant_body, write_grant
-from streamer.recipient_keys import parse_public, read_device
+from streamer.recipient_keys import parse_public
 
-__all__ = ["parse_time_s", "run"]
+__all__ = ["run"]
 
 _FIRST_PTS, _LAST_PTS = -(1 << 63) + 1, (1 << 63) - 1
-
-
-def parse_time_s(text: str) -> Fraction:
-    """Seconds, MM:SS or H:MM:SS, each with decimals, to seconds.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    parts = text.split(":")
-    try:
-        if not 1 <= len(parts) <= 3:
-            raise ValueError
-        numbers = [Fraction(part) for part in parts]
-    except (ValueError, ZeroDivisionError):
-        raise ConfigError(f"{text!r} is no time; write seconds, MM:SS or H:MM:SS") from None
-    seconds = Fraction(0)
-    for number in numbers:
-        seconds = seconds * 60 + number
-    return seconds
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the grant; returns the exit code."""
     recipient = parse_public(args.to_recipient)
-    signer = None if args.device_key is None else read_device(args.device_key)
+    auditor = open_auditor(args, args.keylog)
     unlocking = read_unlocking(args)
     with KeyLogReader.open(
         args.keylog, unlocking.password, identities=unlocking.identities
@@ -60,24 +41,25 @@ def run(args: argparse.Namespace) -> int:
         body = grant_body(
             reader,
             [TrackSpan(track, first, last) for track in sorted(set(args.track))],
-            granted_by=args.by,
+            granted_by=auditor.who,
             reason=args.reason,
             created_unix_us=int(time.time() * 1e6),
             with_identity=args.with_identity,
         )
-        if args.audit_log is not None:
-            # Before the grant exists: one that is not in the audit log must not.
-            details = {
-                "key log": reader.core_hash.hex(),
-                "tracks": ",".join(map(str, sorted(set(args.track)))),
-                "from": args.from_s or "",
-                "to": args.to_s or "",
-                "recipient": args.to_recipient,
-            }
-            append_audit(
-                args.audit_log, who=args.by, action="grant", reason=args.reason,
-                details=details, signer=signer,
-            )  # fmt: skip
+        if not body.chunks and not body.copies:
+            raise ConfigError(
+                "the log holds nothing of these tracks at these times; after a rotation of keys "
+                "they may be in another part of it"
+            )
+        # Before the grant exists: one that is not in the audit log must not.
+        details = {
+            "key log": reader.core_hash.hex(),
+            "tracks": ",".join(map(str, sorted(set(args.track)))),
+            "from": args.from_s or "",
+            "to": args.to_s or "",
+            "recipient": args.to_recipient,
+        }
+        auditor.note("grant", details)
         write_grant(args.out, body, core_hash=reader.core_hash, recipient=recipient)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     summary = {

@@ -32,10 +32,20 @@ def add_unlock_options(parser: argparse.ArgumentParser) -> None:
 
 def add_audit_options(parser: argparse.ArgumentParser, *, is_required: bool = False) -> None:
     """Who does it, why, and where that is noted."""
-    parser.add_argument("--by", required=is_required, metavar="NAME", help="who does it")
-    parser.add_argument("--reason", required=is_required, metavar="TEXT", help="why")
-    parser.add_argument("--audit-log", type=Path, metavar="F", help="note it there")
-    parser.add_argument("--device-key", type=Path, metavar="F", help="signs the note")
+    parser.add_argument(
+        "--reason", required=is_required, metavar="TEXT", help="why; noted in the audit log"
+    )
+    parser.add_argument(
+        "--by", metavar="NAME", help="who does it (default: the name of the account)"
+    )
+    parser.add_argument(
+        "--audit-log", type=Path, metavar="F",
+        help="note it there (default: the key log's name with .audit.jsonl added)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--device-key", type=Path, metavar="F",
+        help="signs the note (default: a key of the account, made when it is first needed)",
+    )  # fmt: skip
 
 
 def add_recovery_options(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +54,29 @@ def add_recovery_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grant", type=Path, metavar="F", help="open the log through this grant, with --identity"
     )
-    add_audit_options(parser)
+    _add_generation(parser)
+    add_audit_options(parser, is_required=True)
+    parser.add_argument(
+        "--from", dest="from_s", metavar="TIME",
+        help="only from here on: seconds or [H:]MM:SS of SRC's own time",
+    )  # fmt: skip
+    parser.add_argument("--to", dest="to_s", metavar="TIME", help="only up to here")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="PNG",
+        help="contact sheet of what comes back; without --out only the frames on it are restored",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report", type=Path, metavar="HTML",
+        help="report for a case file: pictures, hashes, parameters, what is proven and what not",
+    )  # fmt: skip
+
+
+def _add_generation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-generation", type=int, metavar="N",
+        help="refuse a key log whose recipients were put back to before change N "
+        "(default: the last change that the audit log knows)",
+    )  # fmt: skip
 
 
 def add_key_log_options(parser: argparse.ArgumentParser) -> None:
@@ -96,6 +128,7 @@ def _add_recipients(parser: argparse.ArgumentParser) -> None:
         "--new-password-file", type=Path, metavar="F", help="also let this password in"
     )
     parser.add_argument("--label", metavar="NAME", help="public name to add under, or to remove")
+    add_audit_options(parser)
     add_unlock_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON line instead of text")
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from engines.errors import ConfigError
+from streamer.cli.auditing import open_auditor
 from streamer.cli.output import print_json
 from streamer.cli.unlock import read_unlocking
-from streamer.key_log import Recipient, inspect_outer
+from streamer.key_log import Recipient
 from streamer.key_log_access import Access, PasswordStanza, Stanza, ThresholdStanza
 from streamer.key_log_crypto import FileKeys
+from streamer.key_log_open import read_header
 from streamer.key_log_recipients import password_stanza, recipient_stanza, threshold_stanzas
 from streamer.key_log_rewrap import add_stanzas, remove_recipients
 from streamer.keys import KdfParams
@@ -24,16 +26,27 @@ __all__ = ["run"]
 def run(args: argparse.Namespace) -> int:
     """Do it and print who can open the log now; returns the exit code."""
     if args.action == "list":
-        access = inspect_outer(args.keylog).access
-    elif args.action == "add":
+        _print(args, read_header(args.keylog).access)
+        return 0
+    if args.action == "remove" and args.label is None:
+        raise ConfigError("say whom to remove with --label NAME")
+    auditor = open_auditor(args, args.keylog, reason="not given")
+    if args.action == "add":
         access = _add(args)
     else:
-        if args.label is None:
-            raise ConfigError("say whom to remove with --label NAME")
         unlocking = read_unlocking(args)
         access = remove_recipients(
             args.keylog, args.label, password=unlocking.password, identities=unlocking.identities
         )
+    # From here on an older header is known to be old.
+    details = {
+        "key log": read_header(args.keylog).core_hash.hex(),
+        "change": args.action,
+        "label": args.label or "",
+        "recipients": ",".join(args.to),
+        "generation": str(access.generation),
+    }
+    auditor.note("recipients", details)
     _print(args, access)
     return 0
 
@@ -53,7 +66,7 @@ def _add(args: argparse.Namespace) -> Access:
         guests = [Recipient(label, public) for public in publics]
         if args.threshold is not None:
             # A group number of its own keeps these shares apart from those of another group.
-            taken = inspect_outer(args.keylog).access.stanzas
+            taken = read_header(args.keylog).access.stanzas
             groups = [s.group for s in taken if isinstance(s, ThresholdStanza)]
             made = list(
                 threshold_stanzas(

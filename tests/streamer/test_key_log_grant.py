@@ -97,13 +97,13 @@ def test_serves_the_cursor(log: Path, tmp_path: Path) -> None:
 def test_serves_recovery(log: Path, tmp_path: Path) -> None:
     path = grant(log, tmp_path / "g")
     with GrantReader.open(path, log, identity(1)) as reader:
-        recovery = RecoveryLog(reader, None)
+        recovery = RecoveryLog([reader], None)
         assert recovery.track_ids == {7}
         assert recovery.assisted_identities() == {}
-        cursor = recovery.frames()
-        assert cursor is not None
+        assert recovery.digests() == recovery.gaps() == ()
+        assert recovery.spans_s().keys() == {7}
         with pytest.raises(KeyLogError, match="no track 8"):
-            RecoveryLog(reader, [8])
+            RecoveryLog([reader], [8])
         assert reader.is_complete
         assert reader.damage == ()
     # A changed chunk is named, and with `salvage` left out.
