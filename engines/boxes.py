@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engines.arrays import AnyArray, Float32Array
+from engines.errors import EngineRunError
 
 __all__ = ["RawFaces", "decode_stride", "iou_matrix", "nms"]
 
@@ -36,8 +37,14 @@ def decode_stride(
 
     Returns:
         Boxes, landmarks and scores of what was kept, in network pixels.
+
+    Raises:
+        EngineRunError: scores or boxes are not finite. A comparison with NaN is false, so they
+            would otherwise count as a picture without faces.
     """
     keep = np.flatnonzero(scores >= threshold)
+    if not np.isfinite(scores).all() or not np.isfinite(distances[keep]).all():
+        raise EngineRunError("the face detector gave values that are not finite")
     row, column = np.divmod(keep // anchors, columns)
     origin = np.stack([column, row], 1).astype(np.float32) * stride_px
     reach = distances[keep].astype(np.float32) * stride_px

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engines.boxes import decode_stride, iou_matrix, nms
+from engines.errors import EngineRunError
 
 
 def test_decode_places_the_box_at_the_origin_of_its_cell() -> None:
@@ -56,3 +57,16 @@ def test_nms_drops_boxes_that_are_no_boxes() -> None:
 def test_nms_of_few(count: int) -> None:
     boxes = np.array([[0, 0, 4, 4]], np.float32)[:count]
     assert len(nms(boxes, np.ones(count, np.float32), iou_threshold=0.4)) == count
+
+
+@pytest.mark.parametrize("broken", ["scores", "distances"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_broken_network_is_not_a_picture_without_faces(broken: str, value: float) -> None:
+    arrays = {
+        "scores": np.array([0.1, 0.9, 0.1, 0.1], np.float32),
+        "distances": np.ones((4, 4), np.float32),
+        "offsets": np.zeros((4, 10), np.float32),
+    }
+    arrays[broken][1] = value
+    with pytest.raises(EngineRunError, match="not finite"):
+        decode_stride(**arrays, stride_px=8, columns=2, anchors=1, threshold=0.5)
