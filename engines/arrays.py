@@ -8,11 +8,19 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["AnyArray", "Float32Array", "Float64Array", "UInt8Array", "require_array"]
+__all__ = [
+    "AnyArray",
+    "BoolArray",
+    "Float32Array",
+    "Float64Array",
+    "UInt8Array",
+    "require_array",
+]
 
 Float32Array: TypeAlias = NDArray[np.float32]
 Float64Array: TypeAlias = NDArray[np.float64]
 UInt8Array: TypeAlias = NDArray[np.uint8]
+BoolArray: TypeAlias = NDArray[np.bool_]
 # The element type is not known before run time, as with the outputs of a network.
 AnyArray: TypeAlias = NDArray[Any]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,9 +15,9 @@ import numpy as np
 
 from engines.arrays import AnyArray, Float32Array, UInt8Array
 from engines.boxes import RawFaces, decode_stride, nms
+from engines.detector_settings import DetectorSettings
 from engines.errors import EngineLoadError
 from engines.landmarks import LandmarkRefiner
-from engines.manifest import ModelManifest
 from engines.preprocess import (
     Letterbox,
     fit_free,
@@ -28,7 +27,14 @@ from engines.preprocess import (
     to_tensor,
 )
 from engines.protocols import Engine
-from engines.pyramid import halved, merge_looks
+from engines.pyramid import (
+    LookLimits,
+    coarse_factor,
+    doubted_giants,
+    has_doubtful_giants,
+    merge_looks,
+    shrunk,
+)
 from engines.types import Detections
 
 __all__ = ["DetectorSettings", "FaceDetector"]
@@ -38,43 +44,7 @@ _Names = tuple[list[str], list[str], list[str]]
 _WIDTHS = {1: "scores", 4: "boxes", 10: "landmarks"}
 _PROBE_PX = 64
 _MOST_ENLARGED = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class DetectorSettings:
-    """How a detector is used.
-
-    Attributes:
-        score_threshold: least score of a face; start a track at this.
-        keep_threshold: lower score at which a track that exists may go on; pass it to `detect`.
-        nms_iou: boxes that overlap a stronger one by more than this are duplicates.
-        long_side_px: length to which a frame's longer side is scaled (free input sizes only).
-        two_looks: look at half the size too, for near faces (free input sizes only).
-        mean: subtracted from pixel values.
-        std: divides the difference.
-    """
-
-    score_threshold: float = 0.5
-    keep_threshold: float = 0.3
-    nms_iou: float = 0.4
-    long_side_px: int = 640
-    two_looks: bool = False
-    mean: float = 127.5
-    std: float = 128.0
-
-    @staticmethod
-    def from_manifest(manifest: ModelManifest) -> DetectorSettings:
-        """Take thresholds and normalisation from a manifest; defaults where it is silent."""
-        base, extra = DetectorSettings(), manifest.extra
-        return DetectorSettings(
-            score_threshold=float(extra.get("score_threshold", base.score_threshold)),
-            keep_threshold=float(extra.get("keep_threshold", base.keep_threshold)),
-            nms_iou=float(extra.get("nms_iou", base.nms_iou)),
-            long_side_px=int(extra.get("long_side_px", base.long_side_px)),
-            two_looks=bool(extra.get("two_looks", base.two_looks)),
-            mean=manifest.mean,
-            std=manifest.std,
-        )
+_DOUBTFUL_RATIO = 0.95  # of the score that keeps a track: just too little for it
 
 
 class FaceDetector:
@@ -134,6 +104,12 @@ class FaceDetector:
         found = self._run(frames_i420, boxes, i420_to_canvas, threshold)
         return self._refined(frames_i420, found, _luma_of_i420)
 
+    def refine(self, luma: UInt8Array, found: Detections) -> Detections:
+        """The same faces with landmarks found anew in ``luma (H, W) uint8``."""
+        if self._refiner is None or not len(found):
+            return found
+        return self._refiner.refine(luma, found, least_score=self.settings.keep_threshold)
+
     def _refined(
         self,
         frames: Sequence[UInt8Array],
@@ -142,9 +118,8 @@ class FaceDetector:
     ) -> list[Detections]:
         if self._refiner is None:
             return found
-        refiner, least = self._refiner, self.settings.keep_threshold
         return [
-            refiner.refine(luma_of(frame), faces, least_score=least) if len(faces) else faces
+            self.refine(luma_of(frame), faces) if len(faces) else faces
             for frame, faces in zip(frames, found, strict=True)
         ]
 
@@ -166,12 +141,29 @@ class FaceDetector:
         fine = self._look(canvases, boxes, least)
         if not self.settings.two_looks or self._fixed_hw is not None:
             return fine
-        halves = [halved(canvas, box) for canvas, box in zip(canvases, boxes, strict=True)]
-        coarse = self._look([canvas for canvas, _ in halves], [box for _, box in halves], least)
         return [
-            merge_looks(near, far, box, nms_iou=self.settings.nms_iou)
-            for near, far, box in zip(fine, coarse, boxes, strict=True)
+            self._joined(canvas, box, near, least)
+            for canvas, box, near in zip(canvases, boxes, fine, strict=True)
         ]
+
+    def _joined(
+        self, canvas: UInt8Array, box: Letterbox, fine: Detections, least: float
+    ) -> Detections:
+        """What the fine look found, joined with coarser looks at the same picture."""
+        settings = self.settings
+        limits = LookLimits(
+            nms_iou=settings.nms_iou,
+            sure_score=settings.score_threshold,
+            doubtful_score=_DOUBTFUL_RATIO * settings.keep_threshold,
+        )
+        factor = coarse_factor(max(box.content_hw))
+        small, small_box = shrunk(canvas, box, factor)
+        coarse = self._look([small], [small_box], least)[0]
+        if has_doubtful_giants(coarse, small_box, limits):
+            tiny, tiny_box = shrunk(small, small_box, 2)
+            coarser = self._look([tiny], [tiny_box], least)[0]
+            coarse = doubted_giants(coarse, coarser, small_box, limits)
+        return merge_looks(fine, coarse, box, limits, factor=factor)
 
     def _look(
         self, canvases: list[UInt8Array], boxes: list[Letterbox], threshold: float

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
 
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
@@ -21,7 +21,8 @@ from streamer.plan import PlanTable
 from streamer.progress import ProgressSink, Tick
 from streamer.reassociation import ReassociationOptions, reassociate
 from streamer.runner import StageRunner
-from streamer.scene_cut import SceneCut, SceneCutOptions, thumbnail
+from streamer.scene_cut import SceneCut, SceneCutOptions
+from streamer.sparse_finder import Looks, PendingLooks, Sample, SparseFinder, SparseOptions
 from streamer.track_table import TrackTable
 from streamer.tracker import Tracker, TrackerOptions
 
@@ -29,8 +30,6 @@ __all__ = ["Analysis", "AnalysisOptions", "analyse"]
 
 # Every so many frames the views of ended tracks become embeddings and are freed.
 _SETTLE_INTERVAL: Final = 50
-
-_Pending: TypeAlias = tuple[Frame, "Future[Detections]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,7 @@ class AnalysisOptions:
         reassociation: when two tracks are one person.
         workers: detector threads.
         frame_count: expected number of frames, for progress; None when unknown.
+        sparse: which frames are looked at.
     """
 
     tracker: TrackerOptions
@@ -52,6 +52,7 @@ class AnalysisOptions:
     reassociation: ReassociationOptions
     workers: int
     frame_count: int | None
+    sparse: SparseOptions = field(default_factory=SparseOptions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,10 +86,11 @@ class _FirstPass:
         self.embeddings: dict[int, Float32Array] = {}
         self.track_count = 0
 
-    def take(self, frame: Frame, found: Detections) -> int:
+    def take(self, sample: Sample, found: Detections) -> int:
         """Add one frame; returns the number of faces in it."""
+        frame = sample.frame
         size_hw = frame.size_hw
-        cut = self._cuts.update(thumbnail(frame.pixels[: size_hw[0]]))
+        cut = self._cuts.update(sample.picture)
         faces = self._tracker.update(frame.time_s, found, frame_size_hw=size_hw, cut=cut)
         self.table.append(frame.time_s, faces, found, frame_size_hw=size_hw, cut=cut)
         for face in faces:
@@ -130,21 +132,28 @@ def analyse(
         AnonymizerError: the first error of any stage.
     """
     state = _FirstPass(options, embedder)
-    channel: Channel[_Pending] = Channel(2 * options.workers + 2)
+    channel: Channel[PendingLooks] = Channel(options.workers + 2)
     with ThreadPoolExecutor(options.workers, thread_name_prefix="detect") as pool:
+        looks = Looks(SparseFinder(finder, options.sparse), pool)
 
         def decode() -> None:
             for frame in frames:
                 if stop.is_set():
                     break
-                channel.send((frame, pool.submit(finder.find, frame)))
+                for pending in looks.add(frame):
+                    channel.send(pending)
+            for pending in looks.flush():
+                channel.send(pending)
             channel.close()
 
         def track() -> None:
-            for done, (frame, found) in enumerate(channel, start=1):
-                count = state.take(frame, found.result())
-                tick = Tick("analyse", done, options.frame_count, count, state.track_count)
-                progress.update(tick)
+            done = 0
+            for samples, found in channel:
+                for sample, faces in zip(samples, found.result(), strict=True):
+                    done += 1
+                    count = state.take(sample, faces)
+                    tick = Tick("analyse", done, options.frame_count, count, state.track_count)
+                    progress.update(tick)
 
         runner = StageRunner(channel)
         runner.add("decode", decode)

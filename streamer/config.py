@@ -50,7 +50,7 @@ class DetectorConfig(ConfigModel):
     model: Path | None = Field(default=None, description="SCRFD-style ONNX; none: our own")
     long_side_px: int = Field(default=0, ge=0, le=4096, description="0: chosen by frame size")
     stride: int = Field(
-        default=4, ge=1, le=16, description="files: look at every so many frames at least"
+        default=2, ge=1, le=16, description="files: look at every so many frames at least"
     )
     start_score: float | None = Field(default=None, gt=0, lt=1)
     continue_score: float | None = Field(default=None, gt=0, lt=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import cv2
@@ -52,6 +53,19 @@ def _points_back(points: Float32Array, size_hw: tuple[int, int], rotation_deg: i
     return np.stack([y, height - x], axis=-1)
 
 
+def _points_turned(
+    points: Float32Array, size_hw: tuple[int, int], rotation_deg: int
+) -> Float32Array:
+    """Points (..., 2) in the stored picture to points in the turned one."""
+    height, width = size_hw
+    x, y = points[..., 0], points[..., 1]
+    if rotation_deg == 90:
+        return np.stack([y, width - x], axis=-1)
+    if rotation_deg == 180:
+        return np.stack([width - x, height - y], axis=-1)
+    return np.stack([height - y, x], axis=-1)
+
+
 class FaceFinder:
     """Runs the detector on frames. Safe to call from several threads if its engine is.
 
@@ -78,10 +92,33 @@ class FaceFinder:
         )[0]
         return self._back(found, frame.size_hw) if self._rotation_deg else found
 
+    def refine(self, frame: Frame, found: Detections) -> Detections:
+        """The same faces with the landmarks that they have in this frame.
+
+        Args:
+            frame: the frame.
+            found: boxes that hold for it, and landmarks that need not.
+        """
+        luma = frame.pixels[: frame.size_hw[0]]
+        if not self._rotation_deg or not len(found):
+            return self._detector.refine(luma, found)
+        upright = _moved(found, _points_turned, frame.size_hw, self._rotation_deg)
+        luma = np.asarray(cv2.rotate(luma, _CODES[self._rotation_deg]), np.uint8)
+        return self._back(self._detector.refine(luma, upright), frame.size_hw)
+
     def _back(self, found: Detections, size_hw: tuple[int, int]) -> Detections:
-        corners = _points_back(found.boxes_xyxy_px.reshape(-1, 2, 2), size_hw, self._rotation_deg)
-        boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-        points = _points_back(found.landmarks_px, size_hw, self._rotation_deg)
-        return Detections(
-            boxes.astype(np.float32).reshape(-1, 4), points.astype(np.float32), found.scores
-        )
+        return _moved(found, _points_back, size_hw, self._rotation_deg)
+
+
+def _moved(
+    found: Detections,
+    move: Callable[[Float32Array, tuple[int, int], int], Float32Array],
+    size_hw: tuple[int, int],
+    rotation_deg: int,
+) -> Detections:
+    corners = move(found.boxes_xyxy_px.reshape(-1, 2, 2), size_hw, rotation_deg)
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    points = move(found.landmarks_px, size_hw, rotation_deg)
+    return Detections(
+        boxes.astype(np.float32).reshape(-1, 4), points.astype(np.float32), found.scores
+    )

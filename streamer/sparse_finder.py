@@ -1,0 +1,257 @@
+"""Sparse looks: between two frames that agree about their faces, those between need no look.
+
+A look costs ten times as much as everything else of the first pass. Boxes between two looks are
+interpolated when all of this holds, otherwise the middle frame is looked at too: both looks see
+the same faces in nearly the same places, and no frame between them shows anything, in any place,
+that is not on the way from the one to the other. Landmarks are found in each frame all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.arrays import Float32Array
+from engines.types import Detections
+from streamer.association import match_boxes
+from streamer.frames import Frame
+from streamer.scene_cut import thumbnail
+
+__all__ = ["Looks", "PendingLooks", "Sample", "SparseFinder", "SparseOptions", "interpolated"]
+
+_Look: TypeAlias = "tuple[Sample, Future[Detections]]"
+PendingLooks: TypeAlias = "tuple[list[Sample], Future[list[Detections]]]"
+"""Frames in order, and what will have been found in each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SparseOptions:
+    """When a frame needs no look of its own.
+
+    Attributes:
+        stride: look at every so many frames at least; 1 looks at all.
+        longest_s: time between two looks that are joined.
+        sure_score: finds from here on must be in both looks.
+        near_iou: overlap of a face in two looks with one frame between.
+        far_iou: the same with more frames between.
+        most_surprise: by which a cell of a frame's thumbnail may be off the line between those of
+            the looks, in grey values: whatever comes and goes in between shows here.
+    """
+
+    stride: int = 2
+    longest_s: float = 0.2
+    sure_score: float = 0.35
+    near_iou: float = 0.6
+    far_iou: float = 0.75
+    most_surprise: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """A frame and its thumbnail.
+
+    Attributes:
+        frame: the frame.
+        picture: (18, 32) float32 grey values, of `scene_cut.thumbnail`.
+    """
+
+    frame: Frame
+    picture: Float32Array
+
+
+class _Finder(Protocol):
+    """What looks at frames; see `face_finder.FaceFinder`."""
+
+    def find(self, frame: Frame) -> Detections: ...
+
+    def refine(self, frame: Frame, found: Detections) -> Detections: ...
+
+
+class SparseFinder:
+    """Finds the faces of frames between two looks. Safe to call from several threads.
+
+    Args:
+        finder: looks at a frame.
+        options: when it must.
+    """
+
+    def __init__(self, finder: _Finder, options: SparseOptions) -> None:
+        self._finder = finder
+        self.options = options
+
+    def look(self, sample: Sample) -> Detections:
+        """All faces of a frame."""
+        return self._finder.find(sample.frame)
+
+    def between(
+        self,
+        first: tuple[Sample, Detections],
+        samples: Sequence[Sample],
+        last: tuple[Sample, Detections],
+    ) -> list[Detections]:
+        """All faces of the frames between two looks, looking at as few of them as can be.
+
+        Args:
+            first: the frame before, and what was found there.
+            samples: the frames between, in order.
+            last: the frame after, and what was found there.
+        """
+        if not samples:
+            return []
+        found = self._on_the_way(first, samples, last)
+        if found is not None:
+            return found
+        half = len(samples) // 2
+        middle = samples[half], self.look(samples[half])
+        return [
+            *self.between(first, samples[:half], middle),
+            middle[1],
+            *self.between(middle, samples[half + 1 :], last),
+        ]
+
+    def _on_the_way(
+        self,
+        first: tuple[Sample, Detections],
+        samples: Sequence[Sample],
+        last: tuple[Sample, Detections],
+    ) -> list[Detections] | None:
+        options = self.options
+        begin_s, end_s = first[0].frame.time_s, last[0].frame.time_s
+        if not 0 < end_s - begin_s <= options.longest_s:
+            return None
+        shares = [(sample.frame.time_s - begin_s) / (end_s - begin_s) for sample in samples]
+        for sample, share in zip(samples, shares, strict=True):
+            expected = first[0].picture + share * (last[0].picture - first[0].picture)
+            if float(np.abs(sample.picture - expected).max()) > options.most_surprise:
+                return None
+        min_iou = options.near_iou if len(samples) == 1 else options.far_iou
+        found = interpolated(
+            first[1], last[1], shares, sure_score=options.sure_score, min_iou=min_iou
+        )
+        if found is None:
+            return None
+        return [
+            self._finder.refine(sample.frame, faces)
+            for sample, faces in zip(samples, found, strict=True)
+        ]
+
+
+class Looks:
+    """Decides which frames are looked at, and hands the work to a pool. Not thread-safe.
+
+    What a task waits for was handed over before it, so the pool cannot wait for itself.
+
+    Args:
+        finder: finds the faces.
+        pool: works in the order of its tasks.
+    """
+
+    def __init__(self, finder: SparseFinder, pool: ThreadPoolExecutor) -> None:
+        self._finder = finder
+        self._pool = pool
+        self._last: _Look | None = None
+        self._held: list[Sample] = []
+
+    def add(self, frame: Frame) -> Iterator[PendingLooks]:
+        """Take in the next frame; gives those that are on their way, in order."""
+        self._held.append(Sample(frame, thumbnail(frame.pixels[: frame.size_hw[0]])))
+        options, last = self._finder.options, self._last
+        if (
+            last is None
+            or len(self._held) >= options.stride
+            or (
+                # One frame more would be too late.
+                2 * frame.time_s - self._before_s(last) - last[0].frame.time_s > options.longest_s
+            )
+        ):
+            yield from self.flush()
+
+    def _before_s(self, last: _Look) -> float:
+        before = self._held[-2] if len(self._held) > 1 else last[0]
+        return before.frame.time_s
+
+    def flush(self) -> Iterator[PendingLooks]:
+        """Look at the newest frame, and thereby finish those before it."""
+        if not self._held:
+            return
+        *between, sample = self._held
+        self._held = []
+        found = self._pool.submit(self._finder.look, sample)
+        if between and self._last is not None:
+            yield between, self._pool.submit(self._fill, self._last, between, (sample, found))
+        yield [sample], self._pool.submit(lambda: [found.result()])
+        self._last = sample, found
+
+    def _fill(self, first: _Look, between: list[Sample], last: _Look) -> list[Detections]:
+        return self._finder.between(
+            (first[0], first[1].result()), between, (last[0], last[1].result())
+        )
+
+
+def interpolated(
+    first: Detections,
+    last: Detections,
+    shares: Sequence[float],
+    *,
+    sure_score: float,
+    min_iou: float,
+) -> list[Detections] | None:
+    """Faces between two looks, on straight lines; None when the looks do not agree.
+
+    Args:
+        first: finds of the look before.
+        last: finds of the look after.
+        shares: where between them each wanted frame lies, 0 to 1.
+        sure_score: finds from here on must have a partner in the other look.
+        min_iou: overlap of partners.
+
+    Returns:
+        For each share the pairs in between, and the weak finds without partner of both looks.
+    """
+    pairs = match_boxes(
+        first.boxes_xyxy_px,
+        last.boxes_xyxy_px,
+        gates=np.full(len(first), 1e-6),
+        min_iou=min_iou,
+        max_size_ratio=1.5,
+    )
+    rows = np.array([pair[0] for pair in pairs], np.int64)
+    others = np.array([pair[1] for pair in pairs], np.int64)
+    lone = [
+        np.setdiff1d(np.arange(len(found)), taken)
+        for found, taken in ((first, rows), (last, others))
+    ]
+    alone = [_rows(found, k) for found, k in zip((first, last), lone, strict=True)]
+    if any((found.scores >= sure_score).any() for found in alone):
+        return None
+    start, end = _rows(first, rows), _rows(last, others)
+    return [_joined([_mixed(start, end, share), *alone]) for share in shares]
+
+
+def _rows(found: Detections, rows: NDArray[np.int64]) -> Detections:
+    return Detections(found.boxes_xyxy_px[rows], found.landmarks_px[rows], found.scores[rows])
+
+
+def _mixed(start: Detections, end: Detections, share: float) -> Detections:
+    return Detections(
+        _line(start.boxes_xyxy_px, end.boxes_xyxy_px, share),
+        _line(start.landmarks_px, end.landmarks_px, share),
+        _line(start.scores, end.scores, share),
+    )
+
+
+def _line(start: Float32Array, end: Float32Array, share: float) -> Float32Array:
+    return np.asarray(start + np.float32(share) * (end - start), np.float32)
+
+
+def _joined(parts: Sequence[Detections]) -> Detections:
+    return Detections(
+        np.concatenate([part.boxes_xyxy_px for part in parts]),
+        np.concatenate([part.landmarks_px for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+    )
