@@ -136,15 +136,15 @@ class Renderer:
         targets = np.stack([self._identities[face.identity_id] for face, _ in wanted])
         try:
             faces, alphas = self._generator.generate(crops, targets)
+            masks = alphas * face_mask(size)
+            alike = self._alike(crops, faces, masks, [face.identity_id for face, _ in wanted])
         except EngineRunError as exc:
             # Fail closed: the faces of this frame are covered instead.
-            text = f"the generator failed, faces are covered instead: {exc}"
+            text = f"a network failed, faces are covered instead: {exc}"
             self._notices.add(text)
             if self._observer is not None:
                 self._observer.engine_failed(text)
             return {}
-        masks = alphas * face_mask(size)
-        alike = self._alike(crops, faces, masks, [face.identity_id for face, _ in wanted])
         usable = {
             face.track_id: GeneratedFace(face.track_id, faces[row], masks[row], matrix)
             for row, (face, matrix) in enumerate(wanted)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from streamer.cli.output import print_json
+from streamer.cli.parser_watch import watch_overrides
 from streamer.config import AppConfig
 from streamer.interrupt import StopRequest
 from streamer.job_options import live_options
 from streamer.live_job import LiveReport, LiveRequest, anonymize_live
 from streamer.progress import open_progress
 from streamer.redact import display_name, is_url
+from streamer.watch_server import watched_camera
 
 __all__ = ["live_overrides", "run_live"]
 
@@ -31,6 +33,7 @@ def live_overrides(args: argparse.Namespace) -> dict[str, Mapping[str, Any]]:
             "shared_keylog": args.shared_keylog,
             "audio": args.audio,
         },
+        **watch_overrides(args),
     }
 
 
@@ -43,9 +46,16 @@ def run_live(args: argparse.Namespace, config: AppConfig, password: bytes | None
         options=live_options(config, args.source, is_file=not is_url(args.source)),
         overwrite=args.overwrite,
     )
-    with StopRequest() as stop, open_progress(quiet=args.quiet) as progress:
-        report = anonymize_live(request, config, password, stop=stop, progress=progress)
-    name, outs = display_name(args.source), [display_name(out) for out in args.out]
+    name = display_name(args.source)
+    with (
+        StopRequest() as stop,
+        open_progress(quiet=args.quiet) as progress,
+        watched_camera(config.watch, name) as status,
+    ):
+        report = anonymize_live(
+            request, config, password, stop=stop, progress=progress, status=status
+        )
+    outs = [display_name(out) for out in args.out]
     if not args.quiet:
         _print_summary(name, outs, report)
     if args.json:

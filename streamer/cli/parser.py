@@ -14,6 +14,7 @@ from streamer.cli.parser_keys import (
     add_unlock_options,
 )
 from streamer.cli.parser_live import add_live_options
+from streamer.cli.parser_watch import add_watch_options
 
 __all__ = ["build_parser"]
 
@@ -114,6 +115,7 @@ def _add_anonymize(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
     add_live_options(parser)
+    add_watch_options(parser)
     _add_engine(parser)
     _add_common(parser)
 
