@@ -1,0 +1,177 @@
+"""What cameras and networks do to a job that runs on: it comes back, and shows nobody.
+
+One job runs through all faults of this module. Whatever it has put out is judged when it ends: each
+picture is compared, by the frame number in it, with the faces that the camera saw there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from benchmarks.live_camera import Camera
+from benchmarks.live_clip import CodedClip, write_coded_clip
+from benchmarks.live_exposure import judge_outputs
+from benchmarks.live_proxy import RtspProxy
+from benchmarks.live_run import LiveRun, live_config, recordings, resources
+from benchmarks.video_io import decode
+from tests.live_faults import PATIENCE_S, RATE_HZ
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+READ_TIMEOUT_S = 2.0
+_HOUR = 3600 * 90000
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A job and the things that can be made to fail."""
+
+    camera: Camera
+    proxy: RtspProxy
+    run: LiveRun
+    folder: Path
+
+    def lose(self, limit_s: float) -> float:
+        """Wait until the job says that the camera is away; gives the seconds that took."""
+        return self.run.wait(lambda now: now.state == "reconnecting", limit_s)
+
+    def come_back(self, limit_s: float = PATIENCE_S) -> float:
+        """Wait for five more frames; gives the seconds until the first one."""
+        took_s = self.run.wait_for_frames(1, limit_s)
+        self.run.wait_for_frames(4, limit_s)
+        return took_s
+
+
+def _require_sane_times(path: Path) -> None:
+    times = [frame.time_s for frame in decode(path)]
+    known = [time_s for time_s in times if time_s is not None]
+    assert len(known) == len(times)
+    assert all(later > earlier for earlier, later in pairwise(known))
+    # Hours that a clock jumps do not become hours of nothing in the recording.
+    assert not known or known[-1] - known[0] < 1800
+
+
+@pytest.fixture(scope="module")
+def service(coded_clip: CodedClip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("faults")
+    config = live_config(
+        {"detector": {"long_side_px": 320}, "live": {"read_timeout_s": READ_TIMEOUT_S}}
+    )
+    with Camera(coded_clip.path) as camera, RtspProxy(camera.port) as proxy:
+        url = f"rtsp://viewer:hunter2@127.0.0.1:{proxy.port}/camera"
+        with LiveRun(url, [folder / "out.mkv"], config) as run:
+            run.wait_for_frames(10, PATIENCE_S)
+            before = resources()
+            yield Service(camera, proxy, run, folder)
+            assert run.is_running, run.error
+            # What is left of a connection goes within the read time-out.
+            time.sleep(0.5)
+            after = resources()
+        assert run.error is None
+        assert run.report is not None
+        assert "hunter2" not in str(run.report.warnings)
+    # Decoders and encoders are freed late: the soak, not this, sees whether memory grows for ever.
+    assert after.rss_bytes - before.rss_bytes < 64 << 20
+    assert after.descriptors <= before.descriptors + 8
+    files = recordings(folder)
+    for path in files:
+        _require_sane_times(path)
+    found = judge_outputs(coded_clip, files, slack_frames=20)
+    assert found.unplayable == ()
+    assert found.frames >= 20
+    assert found.faces > found.frames / 2
+    assert found.exposed == ()
+
+
+def test_a_killed_server_is_reconnected_to(service: Service) -> None:
+    service.camera.kill()
+    service.lose(PATIENCE_S)
+    service.camera.start()
+    before = service.run.snapshot().reconnects
+    service.come_back()
+    assert service.run.snapshot().reconnects == before + 1
+
+
+@pytest.mark.soak
+def test_a_stall_is_noticed_and_survived(service: Service) -> None:
+    service.camera.stall()
+    noticed_s = service.lose(PATIENCE_S)
+    service.camera.resume()
+    service.come_back()
+    assert noticed_s < 2 * READ_TIMEOUT_S + 10
+
+
+@pytest.mark.soak
+def test_a_network_that_swallows_everything_is_noticed(service: Service) -> None:
+    service.proxy.faults.is_stalled = True
+    noticed_s = service.lose(PATIENCE_S)
+    service.proxy.faults.is_stalled = False
+    service.come_back()
+    assert noticed_s < 2 * READ_TIMEOUT_S + 10
+
+
+@pytest.mark.soak
+def test_a_server_that_hangs_up_on_everybody_is_tried_again(service: Service) -> None:
+    service.proxy.faults.is_refusing = True
+    service.proxy.cut()
+    service.lose(PATIENCE_S)
+    time.sleep(3)
+    service.proxy.faults.is_refusing = False
+    service.come_back()
+
+
+def test_damaged_pictures_are_survived(service: Service) -> None:
+    service.proxy.faults.corrupt_ratio = 0.2
+    service.run.wait_for_frames(RATE_HZ * 2, PATIENCE_S)
+    service.proxy.faults.corrupt_ratio = 0.0
+    service.come_back()
+
+
+@pytest.mark.soak
+def test_lost_packets_are_survived(service: Service) -> None:
+    service.proxy.faults.loss_ratio = 0.1
+    service.run.wait_for_frames(RATE_HZ * 2, PATIENCE_S)
+    service.proxy.faults.loss_ratio = 0.0
+    service.come_back()
+
+
+@pytest.mark.parametrize("shift", [_HOUR, -2 * _HOUR])
+def test_a_clock_that_jumps_by_an_hour_is_followed(service: Service, shift: int) -> None:
+    service.proxy.faults.time_shift += shift
+    service.come_back()
+    assert service.run.snapshot().state == "live"
+
+
+@pytest.mark.soak
+def test_time_stamps_that_wrap_are_followed(service: Service) -> None:
+    """RTP counts 32 bits: from any start, four quarters of that pass the end once."""
+    for _ in range(4):
+        service.proxy.faults.time_shift += 1 << 30
+        service.come_back()
+
+
+def test_the_clock_of_the_machine_may_be_set_back(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 86400.0)
+    service.come_back()
+    monkeypatch.setattr(time, "time", lambda: real() + 86400.0)
+    service.come_back()
+
+
+@pytest.mark.soak
+def test_another_size_is_followed(service: Service, coded_clip: CodedClip, tmp_path: Path) -> None:
+    other = write_coded_clip(tmp_path / "other.mp4", 100, size_hw=(360, 640), rate_hz=RATE_HZ)
+    for video in (other, coded_clip.path):
+        service.camera.kill()
+        service.lose(PATIENCE_S)
+        service.camera.video = video
+        service.camera.start()
+        service.come_back()

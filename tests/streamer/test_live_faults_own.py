@@ -1,0 +1,83 @@
+"""Live faults that need a job of their own: credentials, UDP, overload."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from benchmarks.live_camera import Camera
+from benchmarks.live_clip import CodedClip
+from benchmarks.live_exposure import judge_outputs
+from benchmarks.live_proxy import RtspProxy
+from benchmarks.live_run import LiveRun, live_config, recordings
+from engines.errors import SourceOpenError
+from tests.live_faults import PATIENCE_S, RATE_HZ
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+
+def test_a_wrong_password_ends_at_once_and_is_not_shown(
+    coded_clip: CodedClip, tmp_path: Path
+) -> None:
+    with Camera(coded_clip.path, "viewer", "correct") as camera:
+        url = f"rtsp://viewer:hunter2@127.0.0.1:{camera.port}/camera"
+        with LiveRun(url, [tmp_path / "out.mkv"], live_config()) as run:
+            run.join(PATIENCE_S)
+        assert isinstance(run.error, SourceOpenError)
+        assert "hunter2" not in str(run.error)
+        assert recordings(tmp_path) == []
+        # The right one afterwards, and a password that is changed while the job runs.
+        url = f"rtsp://viewer:correct@127.0.0.1:{camera.port}/camera"
+        with LiveRun(url, [tmp_path / "out.mkv"], live_config()) as run:
+            run.wait_for_frames(5, PATIENCE_S)
+    found = judge_outputs(coded_clip, recordings(tmp_path))
+    assert found.frames >= 5
+    assert found.exposed == ()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("loss", "reorder"), [(0.02, 0.0), (0.1, 0.05)])
+def test_udp_may_lose_and_reorder(
+    coded_clip: CodedClip, tmp_path: Path, loss: float, reorder: float
+) -> None:
+    config = live_config({"detector": {"long_side_px": 320}, "live": {"rtsp_transport": "udp"}})
+    with Camera(coded_clip.path) as camera, RtspProxy(camera.port) as proxy:
+        url = f"rtsp://127.0.0.1:{proxy.port}/camera"
+        with LiveRun(url, [tmp_path / "out.mkv"], config) as run:
+            run.wait_for_frames(10, PATIENCE_S)
+            proxy.faults.loss_ratio, proxy.faults.reorder_ratio = loss, reorder
+            run.wait_for_frames(RATE_HZ * 8, PATIENCE_S)
+            # A camera that is killed says nothing over UDP: only the silence tells.
+            camera.kill()
+            run.wait(lambda now: now.state == "reconnecting", PATIENCE_S)
+            camera.start()
+            run.wait_for_frames(5, PATIENCE_S)
+    found = judge_outputs(coded_clip, recordings(tmp_path), slack_frames=20)
+    assert found.frames >= RATE_HZ * 8
+    assert found.exposed == ()
+
+
+def test_a_machine_that_is_too_slow_drops_frames_and_shows_nobody(
+    coded_clip: CodedClip, tmp_path: Path
+) -> None:
+    """Eight threads that only compute: what is late is dropped, whole, before detection."""
+    ended = threading.Event()
+
+    def burn() -> None:
+        while not ended.is_set():
+            sum(range(1000))
+
+    threads = [threading.Thread(target=burn, daemon=True) for _ in range(8)]
+    with Camera(coded_clip.path) as camera:
+        url = f"rtsp://127.0.0.1:{camera.port}/camera"
+        with LiveRun(url, [tmp_path / "out.mkv"], live_config()) as run:
+            run.wait_for_frames(3, PATIENCE_S)
+            for thread in threads:
+                thread.start()
+            run.wait(lambda now: now.frames_dropped > 5, PATIENCE_S)
+            ended.set()
+            run.wait_for_frames(5, PATIENCE_S)
+    found = judge_outputs(coded_clip, recordings(tmp_path))
+    assert found.exposed == ()
