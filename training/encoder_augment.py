@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["augment"]
+__all__ = ["augment", "change_light_and_detail"]
 
 _TEMPLATE_PX: Final = 112
 _Rgb = NDArray[np.uint8]
@@ -27,7 +27,12 @@ def augment(face: _Rgb, rng: np.random.Generator, *, size_px: int, flip: bool) -
     Returns:
         (size_px, size_px, 3) uint8 RGB.
     """
-    out = _moved(face, rng, size_px=size_px, flip=flip)
+    return change_light_and_detail(_moved(face, rng, size_px=size_px, flip=flip), rng)
+
+
+def change_light_and_detail(face: _Rgb, rng: np.random.Generator) -> _Rgb:
+    """A face of any size, perhaps darker, softer, coarser, compressed or partly covered."""
+    out = face
     for probability, change in _CHANGES:
         if rng.random() < probability:
             out = change(out, rng)

@@ -16,15 +16,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from training.encoder import Feed, Recipe, distillation_loss
+from training.encoder_consistent import ConsistentFeed, label
 from training.encoder_model import Encoder
 from training.encoder_optim import Muon, split_parameters
 from training.encoder_readout import ReadoutEncoder, load_readout_encoder
-from training.encoder_targets import load_targets
+from training.encoder_targets import Targets, load_targets
 from training.encoder_watch import held_out_cosine, held_out_crops
+from training.losses_identity import declare_vision_operators
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.teachers import load_teachers
 
 __all__ = ["JointRun", "main"]
 
@@ -152,6 +156,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.025)
     parser.add_argument("--adam-lr", type=float, default=4e-3)
+    parser.add_argument(
+        "--consistent", action="store_true", help="let the teacher label new pictures in every step"
+    )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
@@ -167,17 +174,41 @@ def main() -> None:
     )
     held_out = held_out_crops(args.data, args.teachers)
     run = JointRun.start(recipe, args.out, _first_model(args.run, args.out, 4))
+    teacher: nn.Module | None = None
+    if args.consistent:
+        declare_vision_operators()
+        teacher = load_teachers(args.teachers).load_edgeface_torch().eval()
+        teacher.to(memory_format=torch.channels_last)
+    _train(run, targets, held_out, teacher)
+
+
+def _train(
+    run: JointRun, targets: Targets, held_out: tuple[Tensor, Tensor], teacher: nn.Module | None
+) -> None:
+    recipe, size_px = run.recipe, 16 * run.model.side
     bank = torch.from_numpy(targets.plain.copy())
-    feed = Feed(targets, recipe)
-    size_px = 16 * run.model.side
+    stored = Feed(targets, recipe)
+    fresh = ConsistentFeed(targets.crops, recipe.batch, recipe.seed)
+
+    def make(step: int) -> tuple[Tensor, Tensor]:
+        if teacher is None:
+            x, batch = stored(step, size_px)
+            return x, torch.from_numpy(batch.targets)
+        seen, worn = fresh(step)
+        return worn, seen
+
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(feed, run.step, size_px)
+        coming = pool.submit(make, run.step)
         while run.progress() < 1:
-            x, batch = coming.result()
-            coming = pool.submit(feed, run.step + 1, size_px)
+            x, target = coming.result()
+            coming = pool.submit(make, run.step + 1)
+            if teacher is not None:
+                target = label(teacher, target)
+                x = F.interpolate(x, size=size_px, mode="bilinear", align_corners=False)
+                x = x.contiguous(memory_format=torch.channels_last)
             rng = np.random.default_rng([recipe.seed, 2, run.step])
             anchors = bank[rng.integers(len(bank), size=recipe.anchors)]
-            run.update(x, torch.from_numpy(batch.targets), anchors)
+            run.update(x, target, anchors)
             if run.step % _EVALUATE_EVERY == 0 or run.progress() >= 1:
                 run.save(held_out)
 

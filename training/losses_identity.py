@@ -15,6 +15,7 @@ __all__ = [
     "OwnReader",
     "SecondReader",
     "cosine",
+    "declare_vision_operators",
     "load_readers",
     "noisy_identity",
     "old_identity_hinge",
@@ -28,13 +29,13 @@ _FACE_PX: Final = 112
 
 def load_readers(teachers: ModuleType) -> tuple[nn.Module, nn.Module]:
     """EdgeFace-XS and MobileFaceNet as frozen modules: crop (N, 3, 160, 160) to unit embeddings."""
-    _declare_vision_operators()
+    declare_vision_operators()
     primary = IdentityReader(teachers.load_edgeface_torch())
     second = IdentityReader(SecondReader(teachers.FOLDER / "mobilefacenet_foamliu.onnx"))
     return primary, second
 
 
-def _declare_vision_operators() -> None:
+def declare_vision_operators() -> None:
     """Let timm import where torchvision was built for another torch; it needs none of these."""
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
