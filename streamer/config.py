@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -30,7 +30,10 @@ __all__ = [
     "RulesConfig",
     "VideoConfig",
     "WatchConfig",
+    "explain",
+    "find_config",
     "load_config",
+    "read_yaml",
 ]
 
 CONFIGS_FOLDER = Path(__file__).resolve().parents[1] / "configs"
@@ -94,9 +97,37 @@ class KeyLogConfig(ConfigModel):
     recipients: tuple[str, ...] = Field(
         default=(), max_length=32, description="public keys (vspub1:...) that open the log"
     )
+    recipients_file: Path | None = Field(
+        default=None, description="list of more, read again at each rotation of keys"
+    )
+    threshold: int | None = Field(
+        default=None, ge=2, le=32, description="so many recipients open it together; none: each"
+    )
+    rotate_every_s: float | None = Field(
+        default=None, gt=0, description="live: a new file key after this time, in another log"
+    )
     device_key: Path | None = Field(default=None, description="file of a key that signs the log")
     retention_days: float | None = Field(
-        default=None, gt=0, le=36500, description="when `erase --expired` may remove the log"
+        default=None,
+        gt=0,
+        le=36500,
+        description="from then on nobody's program opens it, and `erase --expired` removes it",
+    )
+    lossless: bool = Field(default=False, description="seal every bit, at about twice the size")
+    most_mib: float | None = Field(
+        default=None, gt=0, description="from this size of a log on no originals are sealed"
+    )
+    min_free_mib: float = Field(
+        default=200.0, ge=0, description="with less free disk no originals are sealed"
+    )
+    when_short: Literal["go on", "stop"] = Field(
+        default="go on", description="without originals, or stop, when one of these is reached"
+    )
+    unlock_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="let Argon2id take so long on this machine; none: 64 MiB and 3 passes",
     )
     flush_interval_s: float = Field(default=1.0, gt=0, le=60)
 
@@ -141,7 +172,7 @@ def load_config(
     Raises:
         ConfigError: unreadable file, unknown key (the nearest one is suggested) or bad value.
     """
-    raw = _read_yaml(_find(path))
+    raw = read_yaml(find_config(path))
     for section, values in (overrides or {}).items():
         given = {key: value for key, value in values.items() if value is not None}
         if given:
@@ -150,10 +181,11 @@ def load_config(
     try:
         return AppConfig.model_validate(raw)
     except ValidationError as exc:
-        raise ConfigError(_explain(exc)) from None
+        raise ConfigError(explain(exc, AppConfig)) from None
 
 
-def _find(path: Path | None) -> Path:
+def find_config(path: Path | None) -> Path:
+    """The file that a path, or the name of a shipped configuration, stands for."""
     if path is None:
         return CONFIGS_FOLDER / "default.yaml"
     shipped = CONFIGS_FOLDER / f"{path}.yaml"
@@ -162,7 +194,12 @@ def _find(path: Path | None) -> Path:
     return path
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as exc:
@@ -180,22 +217,31 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = AppConfig
+def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     for part in location[:-1]:
         field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
+        if field is None:
+            continue  # a name in a mapping of models, which was entered one step before
+        inner = [field.annotation, *get_args(field.annotation)]
+        models = [one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)]
+        if not models:
             return []
-        model = field.annotation
+        model = models[-1]
     return list(model.model_fields)
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """What is wrong with a configuration, with the nearest known key for an unknown one.
+
+    Args:
+        error: what pydantic found.
+        model: what the configuration should have been.
+    """
     lines = []
     for item in error.errors():
         name = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            known = _known_keys(item["loc"])
+            known = _known_keys(item["loc"], model)
             near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
             lines.append(f"{name}: unknown key; {hint}")

@@ -31,6 +31,9 @@ class LiveConfig(ConfigModel):
     longest_track_gap_s: float = Field(
         default=1.0, gt=0, le=60, description="a longer gap ends all tracks"
     )
+    look_back_limit_s: float = Field(
+        default=0.5, gt=0, le=60, description="a frame leaves after so long in any case"
+    )
     stub_after_s: float | None = Field(
         default=2.0, ge=1.5, le=3600, description="a made picture after so much silence; none: no"
     )

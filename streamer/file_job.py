@@ -148,7 +148,7 @@ class _FileJob:
     def _open_log(self) -> Iterator[JobLog]:
         log = open_job_log(
             self._request.keylog, self._config, self._password, self.models, self._info,
-            shift=self.sink.pts_shift, overwrite=self._request.overwrite,
+            shift=self.sink.pts_shift, overwrite=self._request.overwrite, notices=self.notices,
         )  # fmt: skip
         self.sink.listen(log.coded)
         # A crash must not leave pictures whose way back is lost.

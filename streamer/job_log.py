@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +24,12 @@ from streamer.key_log import (
     SealedPatch,
     TrackStart,
 )
-from streamer.keys import KeyScope, MasterKey
+from streamer.key_log_records import EndStatus
+from streamer.keys import KeyScope
 from streamer.models import Models
 from streamer.rotator import Rotator, make_rotator, rotation_kind
+from streamer.scope_keys import ScopeKeys
+from streamer.seal_budget import SealGate
 from streamer.video_digest import SegmentDigester
 
 __all__ = ["JobLog"]
@@ -39,27 +42,31 @@ class JobLog:
 
     Args:
         writer: the open log, None when the job is irreversible.
-        master: key that the password derived to.
+        keys: rotation keys of the run.
         header: header of the recording.
         models: the networks, for the space that identities lie in.
         shift: added to each pts, so that the log has the times of the output.
         source_name: name of the source, kept encrypted.
-        wipes_keys: forget the master key at the end; False when another log goes on with it.
+        wipes_keys: wipe the keys at the end; False when another log goes on with them.
+        gate: decides whether originals may be kept; None: always.
     """
 
     def __init__(
         self,
         writer: KeyLogWriter | None,
-        master: MasterKey,
+        keys: ScopeKeys,
         header: KeyLogHeader,
         models: Models,
         *,
         shift: int,
         source_name: str,
         wipes_keys: bool = True,
+        gate: SealGate | None = None,
     ) -> None:
         self._writer = writer
-        self._master = master
+        self._scope_keys = keys
+        self._gate = gate
+        self._source_name = source_name
         self._header = header
         self._shift = shift
         self._wipes_keys = wipes_keys
@@ -77,11 +84,17 @@ class JobLog:
         self._dim = models.space.dim
         self._digester = SegmentDigester(header.codec)
         self._is_ended = False
+        self._bytes_before = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Write what belongs to all of a recording."""
+        writer, scope = self._writer, self._header.scope
         if writer is not None:
-            writer.append(Note("source", source_name))
-            if header.scope is not KeyScope.TRACK:
+            writer.append(Note("source", self._source_name))
+            if scope is not KeyScope.TRACK:
                 name = self._keys.scope_id(0)
-                writer.append(ScopeKey(header.scope, name, self._scope_key(name)))
+                writer.append(ScopeKey(scope, name, self._scope_keys.of(name)))
 
     @property
     def path(self) -> Path | None:
@@ -91,23 +104,24 @@ class JobLog:
     @property
     def size_bytes(self) -> int:
         """How much of the log is on the disk, 0 when there is none."""
-        return 0 if self._writer is None else self._writer.size_bytes
+        return self._bytes_before + (0 if self._writer is None else self._writer.size_bytes)
 
     @property
     def is_sealing(self) -> bool:
         """Whether original regions are to be kept."""
         return self._writer is not None and self._header.is_sealed
 
-    def _scope_key(self, name: str) -> bytes:
-        return self._master.scope_key(self._header.recording_id, self._header.scope, name)
-
     def _rotator(self, name: str) -> Rotator:
         return make_rotator(
             rotation_kind(self._header.rotation),
-            scope_key=self._scope_key(name),
+            scope_key=self._scope_keys.of(name),
             angle_deg=self._header.angle_deg,
             dim=self._dim,
         )
+
+    def scope_id(self, identity_id: int) -> str:
+        """The name under which the key of an identity is derived."""
+        return self._keys.scope_id(identity_id)
 
     def protect(self, identity_id: int, original: Float32Array) -> Float32Array:
         """The (512,) embedding of the new face of an identity, and remember the original one."""
@@ -149,6 +163,10 @@ class JobLog:
         self._last_pts = pts
         if self._writer is None:
             return
+        if self._gate is not None:
+            records, gap = self._gate.let_in(records, pts - self._shift, log_bytes=self.size_bytes)
+            if gap is not None:
+                self.note(gap)
         for record in records:
             if isinstance(record, Face):
                 with self._lock:
@@ -186,7 +204,7 @@ class JobLog:
             pts=pts,
             scope=header.scope,
             scope_id=name,
-            key=self._scope_key(name) if header.scope is KeyScope.TRACK else None,
+            key=self._scope_keys.of(name) if header.scope is KeyScope.TRACK else None,
             angle_deg=header.angle_deg,
             z=original.astype(np.float16) if header.is_assisted and original is not None else None,
             norm=1.0 if original is None else self._keys.norm(identity, original),
@@ -211,23 +229,55 @@ class JobLog:
         if self._writer is not None and not self._is_ended:
             self._writer.flush()
 
+    def rotate(self, begin: Callable[[bytes], KeyLogWriter], *, frames: int) -> None:
+        """Go on in another log, with a new file key; faces keep their looks.
+
+        Args:
+            begin: makes the next log, given the last hash of this one.
+            frames: frames of the log that ends.
+
+        Raises:
+            KeyLogError: one cannot be ended, or the other not be made.
+        """
+        writer = self._writer
+        if writer is None:
+            return
+        self._end_gap()
+        writer.close(self._end("continued", frames))
+        self._bytes_before += writer.size_bytes
+        self._writer = begin(writer.last_hash)
+        with self._lock:
+            # Every track begins again in the next log, which may be all that somebody can open.
+            self._logged.clear()
+        self._first_pts = self._last_pts = None
+        self._begin()
+
+    @property
+    def last_hash(self) -> bytes:
+        """Last hash of the log once it is closed, zeros when there is none; 32 bytes."""
+        return bytes(32) if self._writer is None else self._writer.last_hash
+
+    def _end(self, status: EndStatus, frames: int) -> End:
+        if self._first_pts is None or self._last_pts is None:
+            return End(status=status, frames=frames)
+        return End(status=status, frames=frames, first_pts=self._first_pts, last_pts=self._last_pts)
+
+    def _end_gap(self) -> None:
+        gap = None if self._gate is None else self._gate.end()
+        if gap is not None:
+            self.note(gap)
+
     def close(self, *, frames: int, was_interrupted: bool) -> None:
         """Write the final marker and forget the keys."""
         self._is_ended = True
         last = self._digester.finish()
-        if self._writer is not None and last is not None:
-            self._writer.append(last)
-        if self._writer is not None and self._first_pts is not None and self._last_pts is not None:
-            self._writer.close(
-                End(
-                    status="interrupted" if was_interrupted else "complete",
-                    frames=frames,
-                    first_pts=self._first_pts,
-                    last_pts=self._last_pts,
-                )
-            )
+        if self._writer is not None:
+            if last is not None:
+                self._writer.append(last)
+            self._end_gap()
+            self._writer.close(self._end("interrupted" if was_interrupted else "complete", frames))
         if self._wipes_keys:
-            self._master.wipe()
+            self._scope_keys.wipe()
 
     def abort(self, *, keep: bool) -> None:
         """End without a final marker; the file goes too unless frames are out."""
@@ -237,7 +287,7 @@ class JobLog:
             if not keep:
                 self._writer.path.unlink(missing_ok=True)
         if self._wipes_keys:
-            self._master.wipe()
+            self._scope_keys.wipe()
 
 
 def _shifted(record: Record, shift: int) -> Record:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engines.errors import ConfigError
-from streamer.config import AppConfig
+from streamer.config import AppConfig, KeyLogConfig
 from streamer.job_header import make_header
 from streamer.job_log import JobLog
 from streamer.key_log import KeyLogHeader, KeyLogWriter, Recipient
 from streamer.keys import KdfParams, KeyScope, MasterKey, derive_master_key
-from streamer.media_info import MediaInfo
+from streamer.media_info import MediaInfo, Notices
 from streamer.models import Models
-from streamer.recipient_keys import parse_public, read_device
+from streamer.recipient_keys import read_device
+from streamer.recipient_list import recipients_of
+from streamer.scope_keys import ScopeKeys
+from streamer.seal_budget import SealBudget, SealGate
 
-__all__ = ["RunKeys", "derive_run_keys", "open_job_log", "open_log_of"]
+__all__ = [
+    "RunKeys",
+    "current_recipients",
+    "derive_run_keys",
+    "open_job_log",
+    "open_log_of",
+    "open_writer",
+    "throwaway_master",
+]
 
 _THROWAWAY_PASSWORD_BYTES = 32
 
@@ -28,18 +39,29 @@ class RunKeys:
     """What all logs of one run have in common; they give a track the same new face.
 
     Attributes:
-        master: key that the password derived to.
-        header: of the first log; the keys of tracks are derived with its recording id.
-        password: opens every log, None when only recipients may.
-        recipients: public keys that open every log.
+        scope_keys: rotation keys, derived with the first log's recording id.
+        header: of the first log.
+        master: what the password derived to, opens every log; None when only recipients may.
         has_log: False when the keys are thrown away.
     """
 
-    master: MasterKey
+    scope_keys: ScopeKeys
     header: KeyLogHeader
-    password: bytes | None = field(repr=False)
-    recipients: tuple[Recipient, ...]
+    master: MasterKey | None = field(repr=False)
     has_log: bool
+
+    def wipe(self) -> None:
+        """Overwrite all keys."""
+        self.scope_keys.wipe()
+        if self.master is not None:
+            self.master.wipe()
+
+
+def throwaway_master(
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+) -> MasterKey:
+    """A master key of a password that nobody learns: the keys are in logs only, or nowhere."""
+    return MasterKey(random_bytes(_THROWAWAY_PASSWORD_BYTES))
 
 
 def derive_run_keys(
@@ -66,21 +88,70 @@ def derive_run_keys(
         ConfigError: a recipient cannot be used.
     """
     header = make_header(config, models, info, created_s=clock(), random_bytes=random_bytes)
-    kdf = header.kdf or KdfParams.generate(random_bytes)
-    recipients = tuple(
-        Recipient(f"recipient {number}", parse_public(text))
-        for number, text in enumerate(config.keylog.recipients, start=1)
-    )
+    recipients = current_recipients(config.keylog)
     if password is None:
-        # Nobody learns this password: the keys are in the log for its recipients, or nowhere.
-        master = derive_master_key(random_bytes(_THROWAWAY_PASSWORD_BYTES), kdf)
+        master = None
         header = replace(header, kdf=None)
+        scope_master = throwaway_master(random_bytes)
     else:
-        master = derive_master_key(password, kdf)
+        master = derive_master_key(password, header.kdf or KdfParams.generate(random_bytes))
+        scope_master = master
     has_log = not config.keylog.irreversible and (password is not None or bool(recipients))
     if has_log and password is None and header.scope is KeyScope.CAMERA:
         raise ConfigError("camera scope needs a password, from which its lasting key comes")
-    return RunKeys(master, header, password, recipients, has_log)
+    scope_keys = ScopeKeys(scope_master, header.recording_id, header.scope)
+    return RunKeys(scope_keys, header, master, has_log)
+
+
+def current_recipients(config: KeyLogConfig) -> tuple[Recipient, ...]:
+    """Who may open a log that begins now.
+
+    Raises:
+        ConfigError: a recipient or the list of them cannot be used.
+    """
+    recipients = recipients_of(config.recipients, config.recipients_file)
+    if config.threshold is not None and config.threshold > len(recipients):
+        raise ConfigError(
+            f"keylog.threshold of {config.threshold} needs as many recipients, not "
+            f"{len(recipients)}"
+        )
+    return recipients
+
+
+def open_writer(
+    keys: RunKeys,
+    path: Path,
+    header: KeyLogHeader,
+    config: KeyLogConfig,
+    *,
+    overwrite: bool,
+    recipients: Sequence[Recipient] | None = None,
+) -> KeyLogWriter:
+    """Create the file of one log of a run.
+
+    Args:
+        keys: of the run.
+        path: where it goes.
+        header: of this log.
+        config: recipients, device key and flushing.
+        overwrite: replace an existing log.
+        recipients: who may open it; None: whom the configuration names now.
+
+    Raises:
+        ConfigError: the device key or a recipient cannot be used.
+        KeyLogError: it cannot be created.
+    """
+    return KeyLogWriter.create(
+        path,
+        # The password was stretched once, with the first log's salt.
+        header=replace(header, kdf=keys.header.kdf),
+        master=keys.master,
+        recipients=current_recipients(config) if recipients is None else recipients,
+        threshold=config.threshold,
+        signer=None if config.device_key is None else read_device(config.device_key),
+        overwrite=overwrite,
+        flush_interval_s=config.flush_interval_s,
+    )
 
 
 def open_log_of(
@@ -94,6 +165,7 @@ def open_log_of(
     shift: int,
     overwrite: bool,
     wipes_keys: bool,
+    notices: Notices,
 ) -> JobLog:
     """Create one log of a run.
 
@@ -106,28 +178,31 @@ def open_log_of(
         source_name: name of the source, kept encrypted.
         shift: what the sink adds to each pts.
         overwrite: replace an existing log.
-        wipes_keys: forget the master key at its end; False when another log may follow.
+        wipes_keys: wipe the keys at its end; False when another log may follow.
+        notices: told when originals cannot be kept any more.
 
     Raises:
-        ConfigError: the device key cannot be used.
+        ConfigError: the device key or a recipient cannot be used.
         KeyLogError: it cannot be created.
     """
-    writer = None
+    writer, gate = None, None
     if keys.has_log:
-        device_key = config.keylog.device_key
-        writer = KeyLogWriter.create(
-            keylog,
-            header=header,
-            password=keys.password,
-            recipients=keys.recipients,
-            signer=None if device_key is None else read_device(device_key),
-            overwrite=overwrite,
-            flush_interval_s=config.keylog.flush_interval_s,
-        )
+        writer = open_writer(keys, keylog, header, config.keylog, overwrite=overwrite)
+        gate = SealGate(_budget(keylog, config.keylog), notices)
     return JobLog(
-        writer, keys.master, keys.header, models,
-        shift=shift, source_name=source_name, wipes_keys=wipes_keys,
+        writer, keys.scope_keys, keys.header, models,
+        shift=shift, source_name=source_name, wipes_keys=wipes_keys, gate=gate,
     )  # fmt: skip
+
+
+def _budget(keylog: Path, config: KeyLogConfig) -> SealBudget:
+    most = config.most_mib
+    return SealBudget(
+        keylog.parent,
+        most_bytes=None if most is None else int(most * (1 << 20)),
+        min_free_bytes=int(config.min_free_mib * (1 << 20)),
+        stops=config.when_short == "stop",
+    )
 
 
 def open_job_log(
@@ -138,6 +213,7 @@ def open_job_log(
     info: MediaInfo,
     *,
     shift: int,
+    notices: Notices,
     overwrite: bool = False,
 ) -> JobLog:
     """Derive the keys and create the key log of a job that has one.
@@ -149,6 +225,7 @@ def open_job_log(
         models: the networks, for their hashes and the identity space.
         info: facts about the video.
         shift: what the sink adds to each pts.
+        notices: told when originals cannot be kept any more.
         overwrite: replace an existing log.
 
     Raises:
@@ -158,5 +235,5 @@ def open_job_log(
     keys = derive_run_keys(config, password, models, info)
     return open_log_of(
         keys, keylog, keys.header, config, models,
-        source_name=info.name, shift=shift, overwrite=overwrite, wipes_keys=True,
+        source_name=info.name, shift=shift, overwrite=overwrite, wipes_keys=True, notices=notices,
     )  # fmt: skip

@@ -93,6 +93,7 @@ def make_renderer(
         targets if config.cover.replace else {},
         guard=guard,
         seal=seal,
+        is_lossless=config.keylog.lossless,
         notices=notices,
         observer=observer,
     )

@@ -18,6 +18,7 @@ from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
 from streamer.job_options import sink_options
 from streamer.key_log import Note
+from streamer.key_rotation import KeyRotation
 from streamer.latency import LatencyHistogram
 from streamer.live_log import LiveLog
 from streamer.live_outputs import OutputPlan, open_outputs, plan_outputs
@@ -58,6 +59,7 @@ class _LiveJob:
         stop: StopRequest,
         progress: ProgressSink,
         status: CameraStatus,
+        rotation: KeyRotation | None,
         now: Callable[[], float],
     ) -> None:
         self._status, self._progress, self._now = status, progress, now
@@ -71,7 +73,10 @@ class _LiveJob:
         stack.callback(self.source.close)
         self._sound = LiveSound(config.output.audio, drops=config.video.drop_audio)
         info = self._sound.kept(self.source.info)
-        self.log = LiveLog(config, password, models, info, overwrite=request.overwrite)
+        self.log = LiveLog(
+            config, password, models, info, overwrite=request.overwrite, notices=self.notices,
+            rotation=rotation or KeyRotation(config.keylog.rotate_every_s, now=now),
+        )  # fmt: skip
         stack.push(self._end_log)
         self.sink = LiveSink(
             options=sink_options(config, overwrite=request.overwrite), notices=self.notices
@@ -211,6 +216,7 @@ def anonymize_live(
     stop: StopRequest,
     progress: ProgressSink,
     status: CameraStatus | None = None,
+    rotation: KeyRotation | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> LiveReport:
     """Anonymise a camera until somebody asks to stop.
@@ -222,6 +228,7 @@ def anonymize_live(
         stop: ends the run in good order.
         progress: is told about each frame.
         status: is told what happens, for whoever watches.
+        rotation: says when the key log gets a new key; None: as the configuration says.
         now: monotonic clock in seconds.
 
     Raises:
@@ -234,7 +241,7 @@ def anonymize_live(
         stack.callback(models.close)
         job = _LiveJob(
             request, config, password, models, stack,
-            stop=stop, progress=progress, status=status, now=now,
+            stop=stop, progress=progress, status=status, rotation=rotation, now=now,
         )  # fmt: skip
         job.run()
     return _report(job)

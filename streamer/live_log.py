@@ -1,7 +1,7 @@
 """LiveLog: the key log of a run without an end, as one file or as one for each piece.
 
-All logs of a run are written with the same keys, so that a face keeps its new look when a piece
-ends; each is whole by itself and opens with the password alone.
+Each log has a file key of its own and is whole by itself. Rotation keys go on from log to log, so
+that a face keeps its new look when a piece ends or keys are rotated. Each log names the one before.
 """
 
 from __future__ import annotations
@@ -10,15 +10,26 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engines.arrays import Float32Array
+from engines.errors import ConfigError
 from streamer.config import AppConfig
 from streamer.job_header import make_header
 from streamer.job_log import JobLog
-from streamer.job_log_open import derive_run_keys, open_log_of
-from streamer.key_log import Gap, Note, Record
-from streamer.media_info import MediaInfo
+from streamer.job_log_open import (
+    current_recipients,
+    derive_run_keys,
+    open_log_of,
+    open_writer,
+    throwaway_master,
+)
+from streamer.key_log import Gap, KeyLogHeader, KeyLogWriter, Note, Record
+from streamer.key_log_parts import next_part
+from streamer.key_rotation import KeyRotation
+from streamer.keys import KeyScope
+from streamer.media_info import MediaInfo, Notices
 from streamer.models import Models
 
 __all__ = ["LiveLog"]
@@ -35,6 +46,8 @@ class LiveLog:
         models: the networks, for their hashes and the identity space.
         info: facts about the video.
         overwrite: replace existing logs.
+        notices: told when originals or new recipients cannot be kept.
+        rotation: says when a log goes on in another one with a new key; None: never.
         clock: wall clock in seconds since 1970 UTC.
 
     Raises:
@@ -49,15 +62,20 @@ class LiveLog:
         info: MediaInfo,
         *,
         overwrite: bool,
+        notices: Notices,
+        rotation: KeyRotation | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config, self._models = config, models
         self._overwrite, self._clock = overwrite, clock
         self._keys = derive_run_keys(config, password, models, info, clock=clock)
+        self._notices, self._rotation = notices, rotation
+        self._header = self._keys.header
+        self._recipients = current_recipients(config.keylog)
         self._lock = threading.Lock()
         # New faces are chosen before the first piece begins; without a file it only computes.
         self._faces = JobLog(
-            None, self._keys.master, self._keys.header, models,
+            None, self._keys.scope_keys, self._keys.header, models,
             shift=0, source_name="", wipes_keys=False,
         )  # fmt: skip
         self._identities: dict[int, int] = {}
@@ -94,18 +112,19 @@ class LiveLog:
         Raises:
             KeyLogError: one cannot be ended, or the other not be created.
         """
-        header = self._keys.header
         if self._part is not None:
             self._end_part()
             header = make_header(
                 self._config, self._models, info,
                 created_s=self._clock(), random_bytes=secrets.token_bytes,
             )  # fmt: skip
+            self._header = replace(header, previous_log=self._part.last_hash)
         if path is None and self._keys.has_log:
             raise ValueError("a log needs a path")
         part = open_log_of(
-            self._keys, path or Path(), header, self._config, self._models,
+            self._keys, path or Path(), self._header, self._config, self._models,
             source_name=info.name, shift=shift, overwrite=self._overwrite, wipes_keys=False,
+            notices=self._notices,
         )  # fmt: skip
         with self._lock:
             self._part, self._shift, self._frames = part, shift, 0
@@ -147,6 +166,7 @@ class LiveLog:
             if self._part is not None:
                 self._part.forget(track_id)
             self._faces.forget(track_id)
+            self._keys.scope_keys.keep({self._faces.scope_id(key) for key in in_use})
 
     def add(self, records: Sequence[Record], pts: int) -> None:
         """Add the records of the next frame.
@@ -154,8 +174,39 @@ class LiveLog:
         Raises:
             KeyLogError: the log cannot be written, so the frame must not be written either.
         """
+        if self._rotation is not None and self._frames and self._rotation.take():
+            self._rotate()
         self._require().add(records, pts)
         self._frames += 1
+
+    def _rotate(self) -> None:
+        """Go on in another log, which whoever is a recipient now can open."""
+        part = self._require()
+        if not self._keys.has_log or part.path is None:
+            self._renew_master()
+            return
+        path = next_part(part.path)
+        part.rotate(lambda last_hash: self._next_writer(path, last_hash), frames=self._frames)
+        self._frames = 0
+        self.paths = [*self.paths[-99:], path]
+        self._renew_master()
+
+    def _next_writer(self, path: Path, last_hash: bytes) -> KeyLogWriter:
+        self._header = _continued(self._header, last_hash, created_us=int(self._clock() * 1e6))
+        try:
+            self._recipients = current_recipients(self._config.keylog)
+        except ConfigError as exc:
+            # A stream must not end for a typing error, and nobody new is let in by one.
+            self._notices.add(f"the recipients stay as they were: {exc}")
+        return open_writer(
+            self._keys, path, self._header, self._config.keylog, overwrite=self._overwrite,
+            recipients=self._recipients,
+        )  # fmt: skip
+
+    def _renew_master(self) -> None:
+        """Without a password nothing must derive the keys of tracks that are gone."""
+        if self._keys.master is None and self._keys.header.scope is KeyScope.TRACK:
+            self._keys.scope_keys.renew(throwaway_master())
 
     def note(self, record: Gap | Note) -> None:
         """Add a record that belongs to no frame; lost when no piece has begun.
@@ -192,10 +243,21 @@ class LiveLog:
         try:
             self._end_part()
         finally:
-            self._keys.master.wipe()
+            self._keys.wipe()
 
     def abort(self, *, keep: bool) -> None:
         """End without a final marker; the file goes too unless frames are out."""
         if self._part is not None:
             self._part.abort(keep=keep)
-        self._keys.master.wipe()
+        self._keys.wipe()
+
+
+def _continued(header: KeyLogHeader, last_hash: bytes, *, created_us: int) -> KeyLogHeader:
+    """The header of the log that goes on after one."""
+    kept_us = header.expires_unix_us - header.created_unix_us
+    return replace(
+        header,
+        previous_log=last_hash,
+        created_unix_us=created_us,
+        expires_unix_us=created_us + kept_us if header.expires_unix_us else 0,
+    )

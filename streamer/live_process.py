@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from engines.arrays import Float32Array
+from engines.errors import EngineRunError
 from streamer.blender import AnonymizedFrame
 from streamer.camera_status import CameraStatus
 from streamer.config import AppConfig
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 _STUB_TEXT: Final = "NO SIGNAL"
 # A stub stands so far behind the present that the first frame after it is later in any case.
 _STUB_LAG_S: Final = 1.0
+# Frames in a row for which a network failed; then the job ends, and may be started again.
+_MOST_FAILURES: Final = 25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,13 +78,15 @@ class LiveProcess:
     ) -> None:
         self._models, self._config, self._key_log = models, config, log
         self._dropped, self._now = dropped, now
+        self._status = status
         self._info = info
         self._input = self._input_size()
         self._finder = self._make_finder()
         options = analysis_options(config, models, workers=1, frame_count=None)
         self.tracks = LiveTracks(
-            options, models.embedder, depth_frames=config.cover.look_back_frames
-        )
+            options, models.embedder,
+            depth_frames=config.cover.look_back_frames, depth_s=config.live.look_back_limit_s,
+        )  # fmt: skip
         self._targets: dict[int, Float32Array] = {}
         self._renderer = make_renderer(
             config, models, targets=self._targets, originals=self.tracks.embeddings,
@@ -97,6 +102,7 @@ class LiveProcess:
         self._last_wall_s = now()
         self._is_flushed = True
         self._stub_s: float | None = None
+        self._failures = 0
 
     def _input_size(self) -> InputSize:
         full_px = input_side_px(self._info.size_hw, self._config.detector.long_side_px)
@@ -134,10 +140,21 @@ class LiveProcess:
             _log.warning("overload: the detector's input is now %d px wide", self._input.side_px)
             self._finder = self._make_finder()
         covered = self._zones.covered(frame)
-        planned = self.tracks.push(covered, self._finder.find(covered))
-        self._is_flushed = False
-        if planned is not None:
+        try:
+            leaving = self.tracks.push(covered, self._finder.find(covered))
+        except EngineRunError as exc:
+            self._engine_failed(exc)
+            return
+        self._failures, self._is_flushed = 0, False
+        for planned in leaving:
             yield from self._rendered(planned)
+
+    def _engine_failed(self, exc: EngineRunError) -> None:
+        """Lose the frame, which nobody has looked at; give up when that goes on."""
+        self._status.engine_failed(str(exc))
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES:
+            raise exc
 
     def idle(self) -> Iterator[Processed]:
         """What leaves when nothing has come for a while; call it a few times a second."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 
@@ -53,14 +54,22 @@ class LiveTracks:
         options: settings of tracker and cover.
         embedder: E_id.
         depth_frames: look-back; how many frames later a frame leaves.
+        depth_s: it leaves earlier when a frame that is later by this much has come; where frames
+            are dropped, that is the same cover with less delay.
     """
 
     def __init__(
-        self, options: AnalysisOptions, embedder: FaceEmbedder, *, depth_frames: int
+        self,
+        options: AnalysisOptions,
+        embedder: FaceEmbedder,
+        *,
+        depth_frames: int,
+        depth_s: float = math.inf,
     ) -> None:
         self._options = options
         self._embedder = embedder
         self._depth = depth_frames
+        self._depth_s = depth_s
         self.embeddings: dict[int, Float32Array] = {}
         self.identities: dict[int, int] = {}
         self.ended: list[int] = []
@@ -84,8 +93,8 @@ class LiveTracks:
         self._frames: deque[Frame] = deque()
         self._offset = self.track_count
 
-    def push(self, frame: Frame, found: Detections) -> PlannedFrame | None:
-        """Take in the next frame; gives the frame that leaves the buffer, if one does."""
+    def push(self, frame: Frame, found: Detections) -> list[PlannedFrame]:
+        """Take in the next frame; gives the frames that leave the buffer."""
         size_hw = frame.size_hw
         cut = self._cuts.update(thumbnail(frame.pixels[: size_hw[0]]))
         faces = self._tracker.update(frame.time_s, found, frame_size_hw=size_hw, cut=cut)
@@ -104,7 +113,11 @@ class LiveTracks:
         plan = self._look_back.push(
             frame.time_s, faces, found, frame_size_hw=size_hw, cut=cut, identities=self.identities
         )
-        return None if plan is None else PlannedFrame(self._frames.popleft(), plan)
+        leaving = [] if plan is None else [PlannedFrame(self._frames.popleft(), plan)]
+        while self._frames and frame.time_s - self._frames[0].time_s >= self._depth_s:
+            plan = self._look_back.release(self.identities)
+            leaving.append(PlannedFrame(self._frames.popleft(), plan))
+        return leaving
 
     def _identify(self, track_id: int, time_s: float, box: Float32Array) -> None:
         """Fix the identity of a track from its first view, or from the track that it continues."""

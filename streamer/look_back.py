@@ -155,6 +155,12 @@ class LookBack:
             return None
         return self._release(identities)
 
+    def release(self, identities: Mapping[int, int] | None = None) -> FramePlan:
+        """The plan of the oldest frame that is held, before its time; there must be one."""
+        if not self._pending:
+            raise ValueError("no frame is held")
+        return self._release(identities)
+
     def flush(self, identities: Mapping[int, int] | None = None) -> list[FramePlan]:
         """The plans of the frames still held, in order, at the end of the source."""
         return [self._release(identities) for _ in range(self._pending)]

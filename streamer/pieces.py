@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from streamer.key_log_parts import later_parts
+
 __all__ = ["PieceNames", "PiecePattern", "Retention", "remove_expired"]
 
 _LABEL = r"\d{8}T\d{6}Z(-\d+)?"
@@ -129,7 +131,8 @@ def _log_of(path: Path, pattern: PiecePattern, key_log: PiecePattern | None) -> 
     if key_log is None:
         return ()
     label = path.name[len(pattern.path.stem) + 1 : len(path.name) - len(pattern.path.suffix)]
-    return (key_log.of(label),)
+    log = key_log.of(label)
+    return log, *later_parts(log)
 
 
 def _number(path: Path, read: Callable[[Path], float]) -> float:

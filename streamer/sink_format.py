@@ -32,7 +32,7 @@ class SinkOptions:
     """
 
     codec: Literal["h264", "hevc"] = "h264"
-    preset: str = "superfast"
+    preset: str = "ultrafast"
     crf: float = 20.0
     keyframe_interval_s: float = 2.0
     encoder_threads: int = 0

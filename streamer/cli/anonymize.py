@@ -18,7 +18,7 @@ from streamer.file_job import FileReport, FileRequest, anonymize_file
 from streamer.interrupt import StopRequest
 from streamer.passwords import password_warning
 from streamer.progress import open_progress
-from streamer.recipient_keys import parse_public
+from streamer.recipient_list import recipients_of
 from streamer.redact import is_url
 
 __all__ = ["DAMAGED_EXIT_CODE", "INTERRUPTED_EXIT_CODE", "default_keylog", "run"]
@@ -48,6 +48,9 @@ def _config(args: argparse.Namespace) -> AppConfig:
                 "seal": args.seal,
                 "irreversible": args.irreversible or None,
                 "recipients": args.recipient,
+                "recipients_file": args.recipients_file,
+                "threshold": args.threshold,
+                "rotate_every_s": args.rotate_every,
                 "device_key": args.device_key,
             },
             **live_overrides(args),
@@ -103,9 +106,9 @@ def _password(args: argparse.Namespace, config: AppConfig) -> bytes | None:
     """The password; None when the job is irreversible, or only recipients are to open its log."""
     if config.keylog.irreversible:
         return None
-    for text in config.keylog.recipients:
-        parse_public(text)  # before a long run, not after it
-    if config.keylog.recipients and args.password_file is None:
+    # Before a long run, not after it.
+    recipients = recipients_of(config.keylog.recipients, config.keylog.recipients_file)
+    if recipients and args.password_file is None:
         return None
     password = read_password(args.password_file, confirm=True)
     if warning := password_warning(password):

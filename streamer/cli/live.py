@@ -14,6 +14,7 @@ from streamer.cli.parser_watch import watch_overrides
 from streamer.config import AppConfig
 from streamer.interrupt import StopRequest
 from streamer.job_options import live_options
+from streamer.key_rotation import KeyRotation, rotate_on_signal
 from streamer.live_job import LiveReport, LiveRequest, anonymize_live
 from streamer.progress import open_progress
 from streamer.redact import display_name, is_url
@@ -51,10 +52,12 @@ def run_live(args: argparse.Namespace, config: AppConfig, password: bytes | None
         StopRequest() as stop,
         open_progress(quiet=args.quiet) as progress,
         watched_camera(config.watch, name) as status,
+        rotate_on_signal(KeyRotation(config.keylog.rotate_every_s)) as rotation,
     ):
         report = anonymize_live(
-            request, config, password, stop=stop, progress=progress, status=status
-        )
+            request, config, password, stop=stop, progress=progress, status=status,
+            rotation=rotation,
+        )  # fmt: skip
     outs = [display_name(out) for out in args.out]
     if not args.quiet:
         _print_summary(name, outs, report)

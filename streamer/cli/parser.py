@@ -14,6 +14,7 @@ from streamer.cli.parser_keys import (
     add_unlock_options,
 )
 from streamer.cli.parser_live import add_live_options
+from streamer.cli.parser_run import add_run_commands
 from streamer.cli.parser_watch import add_watch_options
 
 __all__ = ["build_parser"]
@@ -217,5 +218,6 @@ def build_parser() -> argparse.ArgumentParser:
     _add_common(demo)
     _add_export(commands)
     _add_bench(commands)
+    add_run_commands(lambda name, text: _add_command(commands, name, text))
     add_key_commands(lambda name, text: _add_command(commands, name, text))
     return parser

@@ -47,9 +47,20 @@ def _run(tracks: LiveTracks, seen: list[bool], *, start: int = 0) -> list[Planne
     out = []
     for step, is_seen in enumerate(seen, start=start):
         frame = Frame(_pixels(), ColorSpec(), step, Fraction(1, 25), step)
-        planned = tracks.push(frame, _found(150.0) if is_seen else Detections.empty())
-        out += [] if planned is None else [planned]
+        out += tracks.push(frame, _found(150.0) if is_seen else Detections.empty())
     return out
+
+
+def test_a_frame_does_not_wait_longer_than_the_limit() -> None:
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=DEPTH, depth_s=0.5)
+    out = []
+    for step in range(4):  # as after drops: 0.6 s between frames
+        frame = Frame(_pixels(), ColorSpec(), 15 * step, Fraction(1, 25), step)
+        found = _found(150.0) if step >= 2 else Detections.empty()
+        out += tracks.push(frame, found)
+    assert [planned.frame.index for planned in out] == [0, 1, 2]
+    # Each still knew what came after it: the face was seen first in frame 2.
+    assert [len(planned.plan) for planned in out] == [0, 1, 1]
 
 
 def test_frames_leave_in_order_and_later() -> None:
