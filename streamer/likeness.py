@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -14,42 +15,93 @@ __all__ = ["LikenessGuard"]
 
 # The encoder's crop is the middle 112 of 160 pixels of the alignment canvas.
 _CANVAS_PX = 160
+# Answers this near to the limit hold for their own frame only: a face turns, and the cosine with
+# it, by less than this in a fifth of a second.
+_NEAR = 0.08
+_MOST_REMEMBERED = 256
 
 
 class LikenessGuard:
     """Compares what would be seen with who the person is. Thread-safe if the embedder's engine is.
 
     It asks the encoder that ships, so it stops what that encoder notices and no more; how much
-    other recognisers notice is measured in benchmarks/exposure.py.
+    other recognisers notice is measured in benchmarks/exposure.py. The encoder costs half as much
+    as the generator, so a face of which it was quite sure is not asked about again for a few
+    frames; one that comes anywhere near is asked about in every frame.
 
     Args:
         embedder: E_id.
         originals: identity id -> (512,) unit embedding of the person.
         most_alike: cosine from which a synthetic face counts as the person.
+        rest_frames: frames for which a clear answer holds.
     """
 
     def __init__(
-        self, embedder: FaceEmbedder, originals: Mapping[int, Float32Array], *, most_alike: float
+        self,
+        embedder: FaceEmbedder,
+        originals: Mapping[int, Float32Array],
+        *,
+        most_alike: float,
+        rest_frames: int = 5,
     ) -> None:
         self._embedder = embedder
         self._originals = originals
         self._most_alike = most_alike
+        self._rest_frames = rest_frames
+        self._lock = threading.Lock()
+        self._clear_at: dict[int, int] = {}
 
-    def rejects(self, seen: UInt8Array, identity_ids: list[int]) -> list[bool]:
-        """Which of some faces must not be shown.
+    def rejects(
+        self,
+        crops: UInt8Array,
+        faces: UInt8Array,
+        masks: Float32Array,
+        whose: Sequence[tuple[int, int]],
+        *,
+        frame_index: int,
+    ) -> list[bool]:
+        """Which synthetic faces must not be shown.
 
         Args:
-            seen: (N, S, S, 3) uint8 RGB crops as they would be seen, new face blended in.
-            identity_ids: whose faces they were.
+            crops: (N, S, S, 3) uint8 RGB originals.
+            faces: (N, S, S, 3) uint8 RGB synthetic faces.
+            masks: (N, S, S) float32 in [0, 1], share of the new face in what will be seen.
+            whose: track and identity of each.
+            frame_index: number of the frame.
         """
+        asked = [row for row, (track, _) in enumerate(whose) if self._is_due(track, frame_index)]
+        alike = [False] * len(whose)
+        if not asked:
+            return alike
+        weight = masks[asked][..., None]
+        old = crops[asked]
+        seen = np.rint(old + weight * (faces[asked].astype(np.float32) - old)).astype(np.uint8)
+        for row, embedding in zip(asked, self._embedded(seen), strict=True):
+            track, identity = whose[row]
+            cosine = float(embedding @ self._originals[identity])
+            alike[row] = cosine >= self._most_alike
+            if cosine < self._most_alike - _NEAR:
+                self._note_clear(track, frame_index)
+        return alike
+
+    def _is_due(self, track: int, frame_index: int) -> bool:
+        with self._lock:
+            clear_at = self._clear_at.get(track)
+        # Frames are drawn in parallel; an answer holds for later frames only.
+        return clear_at is None or not clear_at <= frame_index < clear_at + self._rest_frames
+
+    def _note_clear(self, track: int, frame_index: int) -> None:
+        with self._lock:
+            self._clear_at[track] = frame_index
+            if len(self._clear_at) > _MOST_REMEMBERED:
+                old = frame_index - self._rest_frames
+                self._clear_at = {key: at for key, at in self._clear_at.items() if at > old}
+
+    def _embedded(self, seen: UInt8Array) -> Float32Array:
         size = seen.shape[1]
         margin = round(size * (_CANVAS_PX - EMBEDDER_SIZE_PX) / 2 / _CANVAS_PX)
         middle = seen[:, margin : size - margin, margin : size - margin]
         if middle.shape[1] != EMBEDDER_SIZE_PX:
             shape = (EMBEDDER_SIZE_PX, EMBEDDER_SIZE_PX)
             middle = np.stack([cv2.resize(x, shape, interpolation=cv2.INTER_AREA) for x in middle])
-        found = self._embedder.embed(np.ascontiguousarray(middle))
-        return [
-            float(embedding @ self._originals[key]) >= self._most_alike
-            for embedding, key in zip(found, identity_ids, strict=True)
-        ]
+        return self._embedder.embed(np.ascontiguousarray(middle))
