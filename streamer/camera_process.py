@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import subprocess
 import threading
 import time
@@ -17,6 +18,8 @@ from streamer.camera_status import CameraStatus
 from streamer.site import CameraSpec
 
 __all__ = ["CameraProcess"]
+
+_log = logging.getLogger(__name__)
 
 _PREVIEW_TIMEOUT_S: Final = 1.0
 
@@ -154,6 +157,7 @@ class CameraProcess:
             reason = known.reason if known.state == "failed" and code > 0 else f"its process {how}"
             state = known.state if code == 0 else "failed"
             self._snapshot = replace(known, state=state, reason=reason)
+        _log.warning("camera %s: its process %s", self.name, how, extra={"camera": self.name})
 
     def _forget(self) -> None:
         process, self._process = self._process, None
