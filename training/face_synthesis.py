@@ -43,6 +43,16 @@ _GROUPS: Final = (
 )
 
 
+# The outline: along the jaw from the viewer's left, back over raised brows.
+_JAW: Final = (0, 2, 4, 6, 8, 10, 12, 14, 16)
+_BROWS: Final = (26, 24, 19, 17)
+_FOREHEAD_PX: Final = 20.0
+_MARGIN_PX: Final = 3.0
+_EDGE_PX: Final = 2.5
+# Painted whatever the landmarks say: centre and half axes of brows, eyes, nose and mouth.
+_CORE_PX: Final = (80.0, 94.0, 34.0, 44.0)
+
+
 def _act(x: Tensor) -> Tensor:
     return F.leaky_relu(x, _SLOPE)
 
@@ -174,8 +184,10 @@ class FaceSynthesis(nn.Module):
     """
 
     basis: Tensor
-    face_area: Tensor
+    most: Tensor
+    core: Tensor
     axis: Tensor
+    pixels: Tensor
 
     def __init__(
         self,
@@ -188,8 +200,15 @@ class FaceSynthesis(nn.Module):
     ) -> None:
         super().__init__()
         self.register_buffer("basis", basis)
-        area = torch.from_numpy(face_mask(CROP_SIZE_PX).copy())[None, None]
-        self.register_buffer("face_area", area, persistent=False)
+        most = torch.from_numpy(face_mask(CROP_SIZE_PX).copy())[None, None]
+        pixel = torch.arange(CROP_SIZE_PX, dtype=torch.float32)
+        y, x = torch.meshgrid(pixel, pixel, indexing="ij")
+        middle_x, middle_y, half_x, half_y = _CORE_PX
+        radius = (((x - middle_x) / half_x) ** 2 + ((y - middle_y) / half_y) ** 2).sqrt()
+        core = torch.sigmoid((1.0 - radius) * half_x / _EDGE_PX)[None, None]
+        self.register_buffer("most", most, persistent=False)
+        self.register_buffer("core", torch.minimum(core, most), persistent=False)
+        self.register_buffer("pixels", torch.stack([x.flatten(), y.flatten()]), persistent=False)
         axis = torch.arange(_HALF, dtype=torch.float32) * 2.0 + 0.5
         self.register_buffer("axis", axis, persistent=False)
         self.encoder = AttributeEncoder(widths, attributes)
@@ -209,12 +228,30 @@ class FaceSynthesis(nn.Module):
             self.to_rgb.weight.mul_(0.1)
         self.landmarks = landmarks.eval().requires_grad_(False)
 
-    def without_details(self, crop: Tensor) -> Tensor:
-        """The crop with its face area averaged over cells."""
+    def area(self, points: Tensor) -> Tensor:
+        """Where a face is painted, (N, 1, 160, 160) in [0, 1].
+
+        The convex outline of jaw and forehead, and in any case eyes, nose and mouth of an aligned
+        face: landmarks that are wrong must not leave them as they were.
+        """
+        raised = torch.tensor([0.0, _FOREHEAD_PX], device=points.device)
+        outline = torch.cat([points[:, list(_JAW)], points[:, list(_BROWS)] - raised], 1)
+        following = torch.cat([outline[:, 1:], outline[:, :1]], 1)
+        edge = following - outline
+        edge = edge / (edge.square().sum(2, keepdim=True) + 1e-3).sqrt()
+        offset = (outline[:, :, 0] * edge[:, :, 1] - outline[:, :, 1] * edge[:, :, 0])[:, :, None]
+        x, y = self.pixels[0], self.pixels[1]
+        outside = (offset - x * edge[:, :, 1:] + y * edge[:, :, :1]).amax(1)
+        hull = torch.sigmoid((_MARGIN_PX - outside) / _EDGE_PX)
+        hull = hull.view(-1, 1, CROP_SIZE_PX, CROP_SIZE_PX)
+        return torch.maximum(hull * self.most, self.core)
+
+    def without_details(self, crop: Tensor, area: Tensor) -> Tensor:
+        """The crop with its face averaged over cells."""
         cells = F.avg_pool2d(crop, CELL_PX)
         size = float(CELL_PX)
         coarse = F.interpolate(cells, scale_factor=size, mode="bilinear", align_corners=False)
-        return crop + self.face_area * (coarse - crop)
+        return crop + area * (coarse - crop)
 
     def geometry(self, points: Tensor) -> Tensor:
         """Landmarks (N, 66, 2) in pixels drawn as dots, one map a feature: (N, 8, 80, 80)."""
@@ -223,11 +260,12 @@ class FaceSynthesis(nn.Module):
         drawn = [down[:, list(g)].transpose(1, 2) @ across[:, list(g)] for g in _GROUPS]
         return torch.stack(drawn, 1).clamp(max=1.0)
 
-    def known(self, crop: Tensor) -> tuple[Tensor, Tensor]:
-        """All that the network may know of a crop: without details, and its geometry."""
+    def known(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """All that may be known of a crop: without details, its geometry, and the area to paint."""
         with torch.no_grad():
             points = self.landmarks(crop).float()
-        return self.without_details(crop), self.geometry(points)
+            area = self.area(points)
+        return self.without_details(crop, area), self.geometry(points), area
 
     def draw(self, identity: Tensor, crop: Tensor, geometry: Tensor) -> Tensor:
         """The face (N, 3, 160, 160) of ``identity`` with what ``known`` gave; not clamped."""
@@ -253,9 +291,9 @@ class FaceSynthesis(nn.Module):
 
         Returns:
             The face (N, 3, 160, 160), in [-1, 1] except while training, and alpha
-            (N, 1, 160, 160) in [0, 1]: the area that is painted, the same for every face.
+            (N, 1, 160, 160) in [0, 1]: the area that is painted.
         """
-        face = self.draw(identity, *self.known(crop))
-        alpha = self.face_area.expand(len(crop), -1, -1, -1)
+        coarse, geometry, alpha = self.known(crop)
+        face = self.draw(identity, coarse, geometry)
         # No tanh: a step that is too large saturates it, and then no gradient ever comes back.
         return (face if self.training else face.clamp(-1.0, 1.0)), alpha

@@ -99,11 +99,22 @@ def test_network_gives_face_and_alpha_in_range() -> None:
     assert 0 <= alpha.min() <= alpha.max() <= 1
 
 
-def test_alpha_is_the_face_area_for_every_face() -> None:
+def test_eyes_nose_and_mouth_are_painted_wherever_the_landmarks_are() -> None:
     net = _tiny_net()
-    with torch.no_grad():
-        _, alpha = net(torch.rand(2, 3, 160, 160) * 2 - 1, _unit(2))
-    assert torch.equal(alpha, net.face_area.expand(2, -1, -1, -1))
+    for points in (torch.full((1, 66, 2), -50.0), torch.rand(1, 66, 2) * 160):
+        assert net.area(points)[0, 0, 66:122, 62:98].min() > 0.9
+
+
+def test_the_area_follows_the_outline() -> None:
+    net, points = _tiny_net(), torch.full((1, 66, 2), 80.0)
+    x = torch.linspace(30, 130, 17)
+    points[0, :17] = torch.stack([x, 80 + 66 * (1 - ((x - 80) / 50) ** 2).clamp(min=0).sqrt()], 1)
+    points[0, 17:27] = torch.stack([torch.linspace(35, 125, 10), torch.full((10,), 62.0)], 1)
+    wide = net.area(points)[0, 0]
+    assert wide[100, 40] > 0.8  # a cheek
+    assert wide[142, 80] > 0.8  # the chin
+    points[0, :, 0] = 80 + (points[0, :, 0] - 80) * 0.6  # a narrower face
+    assert net.area(points)[0, 0][100, 36] < 0.2
 
 
 def test_details_of_the_face_reach_the_network_as_landmarks_only() -> None:
@@ -113,8 +124,9 @@ def test_details_of_the_face_reach_the_network_as_landmarks_only() -> None:
     stripes[:, :, 72:120:2, 56:104] = 0.5  # whole cells, deep inside the face area
     stripes[:, :, 73:120:2, 56:104] = -0.5
     with torch.no_grad():
-        assert torch.allclose(net.without_details(crop), net.without_details(stripes), atol=1e-4)
-        coarse, geometry = net.known(crop)
+        plain, worn = (net.without_details(x, net.most) for x in (crop, stripes))
+        assert torch.allclose(plain, worn, atol=1e-4)
+        coarse, geometry, _ = net.known(crop)
         assert geometry.shape == (1, 8, 80, 80)
         face = net.draw(_unit(1), coarse, geometry).clamp(-1, 1)
         assert torch.allclose(face, net(crop, _unit(1))[0], atol=1e-5)
