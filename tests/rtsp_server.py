@@ -1,44 +1,73 @@
 """A real RTSP server for tests; run by the system's Python, which has GStreamer's bindings.
 
-Usage: python3 rtsp_server.py VIDEO.mp4 PORT [USER PASSWORD]
-Serves the H.264 of the file at rtsp://127.0.0.1:PORT/camera and says "ready" when it listens.
+Usage: python3 rtsp_server.py VIDEO.mp4 PORT [USER PASSWORD] [--digest] [--tls CERT_AND_KEY.pem]
+       python3 rtsp_server.py --record FILE.ts PORT [...]
+Serves the H.264 of the file at rtsp://127.0.0.1:PORT/camera, or takes what is published there and
+writes it to a file; says "ready" when it listens.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 import gi  # of the system, not of the project
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - versions come first
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - versions come first
+
+_SERVE = (
+    '( filesrc location="{}" ! qtdemux ! h264parse config-interval=1 ! rtph264pay name=pay0 pt=96 )'
+)
+# Key frames carry their parameter sets, so that the file plays from whichever one comes first.
+_RECORD = (
+    "( rtph264depay name=depay0 ! h264parse config-interval=-1 ! mpegtsmux "
+    '! filesink location="{}" sync=false async=false buffer-mode=unbuffered )'
+)
 
 
-def _demand_password(server: GstRtspServer.RTSPServer, user: str, password: str) -> None:
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file")
+    parser.add_argument("port")
+    parser.add_argument("login", nargs="*")
+    parser.add_argument("--digest", action="store_true")
+    parser.add_argument("--tls")
+    parser.add_argument("--record", action="store_true")
+    return parser.parse_args()
+
+
+def _auth(args: argparse.Namespace) -> GstRtspServer.RTSPAuth:
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
-    basic = GstRtspServer.RTSPAuth.make_basic(user, password)
-    auth.add_basic(basic, token)
-    server.set_auth(auth)
+    if args.tls:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(args.tls))
+    if not args.login:
+        auth.set_default_token(token)
+    elif args.digest:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(*args.login, token)
+    else:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(*args.login), token)
+    return auth
 
 
 def main() -> None:
     """Serve until killed."""
-    video, port, *login = sys.argv[1:]
+    args = _arguments()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
-    server.set_service(port)
+    server.set_service(args.port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(
-        f'( filesrc location="{video}" ! qtdemux ! h264parse config-interval=1 '
-        "! rtph264pay name=pay0 pt=96 )"
-    )
+    factory.set_launch((_RECORD if args.record else _SERVE).format(args.file))
     factory.set_shared(False)
-    if login:
-        _demand_password(server, *login)
+    if args.record:
+        factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+    if args.login or args.tls:
+        server.set_auth(_auth(args))
         permissions = GstRtspServer.RTSPPermissions()
         permissions.add_role("viewer")
         for what in ("access", "construct"):

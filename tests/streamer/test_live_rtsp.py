@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -25,47 +20,16 @@ from streamer.live_source import LiveOptions, LiveSource, Reconnected
 from streamer.media_info import Notices
 from streamer.source import SourceOptions, open_source
 from tests.media import Recipe, make_video
+from tests.rtsp_process import free_port, python_with_gstreamer, rtsp_server
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
-
-_SCRIPT = Path(__file__).resolve().parents[1] / "rtsp_server.py"
-_BINDINGS = "import gi; gi.require_version('GstRtspServer', '1.0')"
-
-
-def _python_with_gstreamer() -> str:
-    for python in ("/usr/bin/python3", sys.executable):
-        try:
-            done = subprocess.run([python, "-c", _BINDINGS], capture_output=True, check=False)
-        except FileNotFoundError:
-            continue
-        if done.returncode == 0:
-            return python
-    pytest.skip("GStreamer's RTSP server is missing: python3-gi, gir1.2-gst-rtsp-server-1.0")
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    _python_with_gstreamer()
+    python_with_gstreamer()
     recipe = Recipe(pts=tuple(range(1500)), options={"preset": "ultrafast"})
     return make_video(tmp_path_factory.mktemp("camera") / "camera.mp4", recipe)
-
-
-@contextmanager
-def _server(video: Path, port: int, *login: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [_python_with_gstreamer(), str(_SCRIPT), str(video), str(port), *login]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _options(transport: Literal["tcp", "udp"] = "tcp") -> SourceOptions:
@@ -76,10 +40,10 @@ def _options(transport: Literal["tcp", "udp"] = "tcp") -> SourceOptions:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_frames_come_with_the_camera_s_times(video: Path, transport: Literal["tcp", "udp"]) -> None:
-    port = _free_port()
+    port = free_port()
     times_s: list[Fraction] = []
     url = f"rtsp://127.0.0.1:{port}/camera"
-    with _server(video, port), open_source(url, options=_options(transport)) as source:
+    with rtsp_server(video, port), open_source(url, options=_options(transport)) as source:
         assert source.info.size_hw == (96, 128)
         for frame in source.frames():
             times_s.append(frame.pts * frame.time_base)
@@ -92,8 +56,8 @@ def test_frames_come_with_the_camera_s_times(video: Path, transport: Literal["tc
 
 
 def test_a_wrong_password_is_told_without_showing_it(video: Path) -> None:
-    port = _free_port()
-    with _server(video, port, "viewer", "correct"):
+    port = free_port()
+    with rtsp_server(video, port, "viewer", "correct"):
         right = f"rtsp://viewer:correct@127.0.0.1:{port}/camera"
         with open_source(right, options=_options()) as source:
             assert next(source.frames()).size_hw == (96, 128)
@@ -105,9 +69,9 @@ def test_a_wrong_password_is_told_without_showing_it(video: Path) -> None:
 
 
 def test_a_killed_server_is_a_lost_source(video: Path) -> None:
-    port = _free_port()
+    port = free_port()
     url = f"rtsp://127.0.0.1:{port}/camera"
-    with _server(video, port) as server, open_source(url, options=_options()) as source:
+    with rtsp_server(video, port) as server, open_source(url, options=_options()) as source:
         frames = source.frames()
         next(frames)
         server.kill()
@@ -116,9 +80,9 @@ def test_a_killed_server_is_a_lost_source(video: Path) -> None:
 
 
 def test_a_stalled_server_is_noticed(video: Path) -> None:
-    port = _free_port()
+    port = free_port()
     url = f"rtsp://127.0.0.1:{port}/camera"
-    with _server(video, port) as server, open_source(url, options=_options()) as source:
+    with rtsp_server(video, port) as server, open_source(url, options=_options()) as source:
         frames = source.frames()
         next(frames)
         server.send_signal(signal.SIGSTOP)
@@ -131,12 +95,12 @@ def test_a_stalled_server_is_noticed(video: Path) -> None:
 
 
 def test_a_restarted_server_goes_on(video: Path) -> None:
-    port = _free_port()
+    port = free_port()
     stop = StopRequest()
     options = LiveOptions(_options(), BackoffOptions(first_s=0.1, longest_s=0.5))
     frames: list[Frame] = []
     gaps: list[Reconnected] = []
-    with _server(video, port) as first:
+    with rtsp_server(video, port) as first:
         live = LiveSource(
             f"rtsp://127.0.0.1:{port}/camera", options=options, notices=Notices(), stop=stop
         )
@@ -148,7 +112,7 @@ def test_a_restarted_server_goes_on(video: Path) -> None:
                 break
         first.kill()
         first.wait()
-    with _server(video, port):
+    with rtsp_server(video, port):
         guard = threading.Timer(60, stop.set)
         guard.start()
         for item in items:
