@@ -7,7 +7,7 @@ compared by the distance of unit vectors. No loss of ours has seen any of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -51,12 +51,14 @@ class ImageJudge:
         thresholds: name to distance up to which two faces are one person; "FAR 1e-3" and
             "FAR 1e-4" after calibration, and the author's own where one is known.
         accepted_genuine: share of LFW's genuine pairs accepted at each threshold.
+        accepted_strangers: the same of its impostor pairs.
     """
 
     name: str
     embed: Callable[[UInt8Array], Float32Array]
     thresholds: Mapping[str, float] = field(default_factory=dict)
     accepted_genuine: Mapping[str, float] = field(default_factory=dict)
+    accepted_strangers: Mapping[str, float] = field(default_factory=dict)
 
     def remembered(self, memo: Memo) -> ImageJudge:
         """The same judge, asked once about each picture."""
@@ -65,7 +67,7 @@ class ImageJudge:
         def embed(crops: UInt8Array) -> Float32Array:
             return np.asarray(memo.rows(label, self.embed, crops), np.float32)
 
-        return ImageJudge(self.name, embed, self.thresholds, self.accepted_genuine)
+        return replace(self, embed=embed)
 
 
 def unit_rows(values: Float32Array) -> Float32Array:

@@ -44,14 +44,17 @@ def calibrated(judge: ImageJudge, shared: Path, *, every_pair: bool = False) -> 
         shared: holds `faces/eval`.
         every_pair: all 6,000 pairs of the standard protocol, not every tenth.
     """
-    pairs = load_lfw(shared, quick=not every_pair)
-    embedded = judge.embed(lfw_canvases(pairs))
-    first = sorted({name: i for i, name in reversed(list(enumerate(pairs.people)))}.values())
+    lfw = load_lfw(shared, quick=not every_pair)
+    embedded = judge.embed(lfw_canvases(lfw))
+    first = sorted({name: i for i, name in reversed(list(enumerate(lfw.people)))}.values())
     chosen = embedded[first]
     impostors = distance_matrix(chosen, chosen)[np.triu_indices(len(chosen), 1)]
-    genuine = row_distances(embedded[pairs.left], embedded[pairs.right])[pairs.same]
+    genuine = row_distances(embedded[lfw.left], embedded[lfw.right])[lfw.same]
     thresholds = dict(judge.thresholds)
     for name, rate in FALSE_ACCEPT_RATES.items():
         thresholds[name] = far_threshold(impostors, rate)
-    accepted = {name: float((genuine <= at).mean()) for name, at in thresholds.items()}
-    return ImageJudge(judge.name, judge.embed, thresholds, accepted)
+    accepted = [
+        {name: float((pairs <= at).mean()) for name, at in thresholds.items()}
+        for pairs in (genuine, impostors)
+    ]
+    return ImageJudge(judge.name, judge.embed, thresholds, *accepted)

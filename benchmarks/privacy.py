@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--people", type=int, metavar="N", help="identities, default all")
     parser.add_argument("--per-person", type=int, metavar="N", help="probes of each, default 1")
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this part")
-    parser.add_argument("--no-dlib", action="store_true", help="leave out the slow judge")
+    parser.add_argument("--no-dlib", action="store_true", help="leave out the judge dlib")
     parser.add_argument(
         "--judge", action="append", type=Path, default=[], metavar="ONNX", help="one more judge"
     )
@@ -74,14 +74,14 @@ def _settings(args: argparse.Namespace) -> Settings:
     return dataclasses.replace(base, **given)
 
 
-def _judges(args: argparse.Namespace, memo: Memo) -> tuple[list[ImageJudge], list[ImageJudge]]:
-    """All judges and the quick ones among them, calibrated."""
+def _judges(args: argparse.Namespace, memo: Memo) -> list[ImageJudge]:
+    """All judges, calibrated."""
     teachers = load_teachers(args.shared / "models")
-    quick = [edgeface_image_judge(teachers), *map(onnx_image_judge, args.judge)]
-    slow = None if args.no_dlib else dlib_image_judge()
-    quick = [calibrated(judge.remembered(memo), args.shared) for judge in quick]
-    slow_ones = [] if slow is None else [calibrated(slow.remembered(memo), args.shared)]
-    return [*quick, *slow_ones], quick
+    found = [edgeface_image_judge(teachers), *map(onnx_image_judge, args.judge)]
+    dlib = None if args.no_dlib else dlib_image_judge()
+    if dlib is not None:
+        found.append(dlib)
+    return [calibrated(judge.remembered(memo), args.shared) for judge in found]
 
 
 def _baselines(args: argparse.Namespace) -> tuple[list[Baseline], str]:
@@ -98,7 +98,7 @@ def _bench(args: argparse.Namespace, memo: Memo, found: Sequence[Baseline]) -> B
     teachers = load_teachers(args.shared / "models")
     # Processor time is what counts here, and small networks waste it on a second thread.
     vars(teachers)["THREADS"] = 1
-    judges, quick = _judges(args, memo)
+    judges = _judges(args, memo)
     try:
         tools = DlibTools()
     except ImportError:
@@ -115,7 +115,6 @@ def _bench(args: argparse.Namespace, memo: Memo, found: Sequence[Baseline]) -> B
         others=load_others(args.shared, settings.others),
         anonymizer=Anonymizer(memo, generator=args.generator, encoder=args.encoder),
         judges=judges,
-        quick_judges=quick,
         reader=FaceReader(teachers, memo, tools),
         baselines=found,
         memo=memo,

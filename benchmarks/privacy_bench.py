@@ -62,7 +62,6 @@ class Bench:
         others: who the informed attacker learns from.
         anonymizer: the product.
         judges: calibrated.
-        quick_judges: those of them that can be asked often.
         reader: landmarks and detector.
         baselines: the other methods.
         memo: the cache, for baselines.
@@ -75,12 +74,11 @@ class Bench:
     others: Others
     anonymizer: Anonymizer
     judges: Sequence[ImageJudge]
-    quick_judges: Sequence[ImageJudge]
     reader: FaceReader
     baselines: Sequence[Baseline]
     memo: Memo
 
     def readers(self) -> dict[str, ImageJudge]:
-        """What an attacker reads faces with: the quick judges and the product's own encoder."""
+        """What an attacker reads faces with: the judges and the product's own encoder."""
         own = ImageJudge("own encoder", self.anonymizer.identities)
-        return {judge.name: judge for judge in (*self.quick_judges, own)}
+        return {judge.name: judge for judge in (*self.judges, own)}

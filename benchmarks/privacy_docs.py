@@ -25,7 +25,7 @@ from benchmarks.video_report import video_tables
 __all__ = ["filled", "main"]
 
 _PAGE: Final = REPOSITORY / "docs" / "evaluation.md"
-_PLOTS: Final = "evaluation-plot-{}.svg"
+_PLOTS: Final = "evaluation-{}.svg"
 _PLACE: Final = re.compile(r"(<!-- table: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -80,12 +80,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=_PAGE)
     args = parser.parse_args(argv)
     tables: dict[str, str] = {}
-    drawn: list[str] = []
+    drawn: dict[str, str] = {}
     try:
         if args.privacy:
             document = json.loads(args.privacy.read_text(encoding="utf-8"))
             tables |= _image_tables(document)
-            drawn = plots(document["results"])
+            drawn = {
+                _PLOTS.format(name.replace(" ", "-")): plot
+                for name, plot in plots(document["results"]).items()
+            }
+            tables["Plots"] = "\n\n".join(f"![{n}](images/{n})" for n in drawn)
         if args.video:
             tables |= _video_tables(json.loads(args.video.read_text(encoding="utf-8")))
         page = filled(args.page.read_text(encoding="utf-8"), tables)
@@ -93,8 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {exc}", file=sys.stderr)
         return 2
     args.page.write_text(page, encoding="utf-8")
-    for number, plot in enumerate(drawn, start=1):
-        place = args.page.parent / "images" / _PLOTS.format(number)
+    for name, plot in drawn.items():
+        place = args.page.parent / "images" / name
         place.parent.mkdir(exist_ok=True)
         place.write_text(plot + "\n", encoding="utf-8")
     print(f"{args.page}: {len(tables)} tables, {len(drawn)} plots")

@@ -60,29 +60,35 @@ def markdown_to_html(text: str) -> str:
     return "\n".join(out)
 
 
-def plots(results: Mapping[str, Any]) -> list[str]:
-    """Figs 5 and 7 of the paper, recovery over the angle, and the methods side by side."""
-    out = []
+def plots(results: Mapping[str, Any]) -> dict[str, str]:
+    """Figs 5 and 7 of the paper, recovery over the angle, and the methods side by side.
+
+    Returns:
+        Short name to SVG.
+    """
+    out: dict[str, str] = {}
     judges = list(results["judges"])
     if levels := results.get("levels"):
-        out += _level_plots(levels, judges)
+        out |= _level_plots(levels, judges)
     if methods := results.get("methods"):
         bars = {name: _interval(found["any judge FAR 1e-3"]) for name, found in methods.items()}
-        out.append(bar_chart("accepted as the same person by any judge, FAR 1e-3", bars, 1.0))
-        judge = judges[0]
-        bars = {name: _interval(found[f"{judge} rank-1"]) for name, found in methods.items()}
-        out.append(bar_chart(f"rank-1 in the gallery, {judge}", bars, 1.0))
+        title = "accepted as the same person by any judge, FAR 1e-3"
+        out["accepted"] = bar_chart(title, bars, 1.0)
+        for judge in judges:
+            bars = {name: _interval(found[f"{judge} rank-1"]) for name, found in methods.items()}
+            out[f"rank-1 {judge}"] = bar_chart(f"rank-1 in the gallery, {judge}", bars, 1.0)
     if attacks := results.get("attacks"):
         bars = {
             policy: max((_interval(v) for v in found.values()), key=lambda interval: interval[0])
             for policy, found in attacks.items()
         }
         top = max(0.1, *(high for _, _, high in bars.values()))
-        out.append(bar_chart("rank-1 of the best informed attacker, by policy", bars, top))
+        title = "rank-1 of the best informed attacker, by policy"
+        out["informed attacker"] = bar_chart(title, bars, top)
     return out
 
 
-def _level_plots(levels: Mapping[str, Any], judges: Sequence[str]) -> list[str]:
+def _level_plots(levels: Mapping[str, Any], judges: Sequence[str]) -> dict[str, str]:
     rows: dict[str, list[tuple[float, Mapping[str, Any]]]] = {}
     for name, found in levels.items():
         kind, angle = name.split()
@@ -95,18 +101,21 @@ def _level_plots(levels: Mapping[str, Any], judges: Sequence[str]) -> list[str]:
         }
 
     angle = "angle, degrees"
-    out = [
-        line_chart(f"Id-dis over the angle, {j} (Fig. 5)", (angle, "Id-dis"), series(None, n))
-        for j in judges
-        for n in (f"{j} Id-dis",)
-    ]
-    first, last = judges[0], judges[-1]
+    out = {}
+    for judge in judges:
+        title = f"Id-dis over the angle, {judge} (Fig. 5)"
+        out[f"distance {judge}"] = line_chart(
+            title, (angle, "Id-dis"), series(None, f"{judge} Id-dis")
+        )
+    last = judges[-1]
     moved = "landmarks px (66 points)"
     axes = (f"Id-dis, {last}", "landmarks, px at 256")
-    out.append(line_chart("privacy and utility (Fig. 7)", axes, series(f"{last} Id-dis", moved)))
-    name = f"generative: {first} Id-dis"
-    title = f"identity after generative recovery, {first}"
-    out.append(line_chart(title, (angle, "Id-dis to the original"), series(None, name)))
+    lines = series(f"{last} Id-dis", moved)
+    out["privacy and utility"] = line_chart("privacy and utility (Fig. 7)", axes, lines)
+    for judge in judges:
+        title = f"identity after generative recovery, {judge}"
+        lines = series(None, f"generative: {judge} Id-dis")
+        out[f"recovery {judge}"] = line_chart(title, (angle, "Id-dis to the original"), lines)
     return out
 
 
@@ -178,7 +187,7 @@ def write_privacy_report(
     """Write the report; its pictures show generated people, never those that were measured."""
     sections = {"Machine": f"<p>{escape(describe_system().line())}</p>"}
     sections |= {title: markdown_to_html(text) for title, text in all_tables(results).items()}
-    sections["Plots"] = "\n".join(plots(results))
+    sections["Plots"] = "\n".join(plots(results).values())
     crops = portrait_crops(load_teachers(shared / "models"))
     rows = _rows(crops, anonymizer, baselines)
     note = "<p>People made by a generator (CC0), not those measured above.</p>"

@@ -99,7 +99,7 @@ def codecs(bench: Bench) -> Figures:
     """Recovery by both ways after video compression, in the default policy."""
     sample = first_people(bench.samples[0], bench.settings.codec_people)
     protected = protect_sample(bench.anonymizer, sample, Policy())
-    found = after_codecs(bench.anonymizer, protected, bench.quick_judges)
+    found = after_codecs(bench.anonymizer, protected, bench.judges)
     return {
         condition: {way: _summed([measures], [sample]) for way, measures in ways.items()}
         for condition, ways in found.items()
@@ -116,7 +116,7 @@ def levels(bench: Bench) -> Figures:
             policy = Policy(kind, angle)
             made = protect_sample(bench.anonymizer, sample, policy)
             rows = _all_measures(bench, sample, made.made)
-            back = recoveries(bench.anonymizer, made, bench.quick_judges)
+            back = recoveries(bench.anonymizer, made, bench.judges)
             for way, measures in back.items():
                 rows |= {f"{way}: {name}": values for name, values in measures.items()}
             out[f"{kind} {angle:g}"] = _summed([rows], [sample])
@@ -239,6 +239,7 @@ def run_all(bench: Bench, parts: Sequence[str] = ()) -> Figures:
             judge.name: {
                 "thresholds": dict(judge.thresholds),
                 "accepted_genuine": dict(judge.accepted_genuine),
+                "accepted_strangers": dict(judge.accepted_strangers),
             }
             for judge in bench.judges
         },

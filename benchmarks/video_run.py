@@ -81,7 +81,7 @@ class VideoBench:
         shared: holds clips, faces and models.
         memo: keeps the judges' answers.
         cache: folder for what is known of each source.
-        with_dlib: ask the slow judge too.
+        with_dlib: ask dlib too.
         with_scrfd: one more detector, whose licence forbids commercial use.
         more: ONNX files of further judges.
     """

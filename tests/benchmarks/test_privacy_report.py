@@ -37,7 +37,11 @@ class Anything(dict[str, Any]):
 def made_up() -> dict[str, Any]:
     thresholds = {"FAR 1e-3": 1.2, "FAR 1e-4": 1.1}
     rates = {"FAR 1e-3": 0.98, "FAR 1e-4": 0.95}
-    attack = {"edgeface-xxs ridge": summary(0.02), "own encoder ridge": summary(0.01)}
+    attack = {
+        f"{reader} {kind}": summary(rate)
+        for reader, rate in (("edgeface-xxs", 0.02), ("own encoder", 0.01))
+        for kind in ("no map", "ridge", "network")
+    }
     guess = {
         "guesses": 50, "right_first": 0.02, "right_first_together": False, "z_together": 0.1,
         "faces": 30,
@@ -46,10 +50,15 @@ def made_up() -> dict[str, Any]:
         "settings": {"people": 90, "seeds": 3, "per_person": 1, "others": 400},
         "weights": {"encoder": "0" * 64, "generator": "1" * 64},
         "judges": {
-            "edgeface-xxs": {"thresholds": thresholds, "accepted_genuine": rates},
+            "edgeface-xxs": {
+                "thresholds": thresholds,
+                "accepted_genuine": rates,
+                "accepted_strangers": rates,
+            },
             "dlib": {
                 "thresholds": {"author": 0.6, **thresholds},
                 "accepted_genuine": {"author": 0.99, **rates},
+                "accepted_strangers": {"author": 0.005, **rates},
             },
         },
         "methods": {"original (control)": Anything(), "ours, random levels": Anything()},
@@ -72,7 +81,7 @@ def test_every_part_has_its_table() -> None:
     assert len(widths) == 1
     assert "paper: its own | - | - | - | 0.792 | 0.975" in tables["Identity (Table 1)"]
     assert "0.228" in tables["Recovery (Tables 3 and 4)"]
-    assert "0.020 ± 0.004 [0.020, 0.020]" in tables["Informed attacker"]
+    assert "0.020 ± 0.004 [0.020, 0.020] edgeface-xxs" in tables["Informed attacker"]
     assert "1.8" in tables["Informed attacker"]
 
 
@@ -125,7 +134,7 @@ def test_figures_get_into_the_page(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "generator 11111111" in text
     assert "0.020 ± 0.004 [0.020, 0.020]" in text
-    assert (tmp_path / "images" / "evaluation-plot-1.svg").read_text().startswith("<svg")
+    assert (tmp_path / "images" / "evaluation-informed-attacker.svg").read_text().startswith("<svg")
 
 
 def test_figures_of_another_program_are_refused(tmp_path: Path) -> None:
@@ -140,7 +149,7 @@ def test_html_stands_alone_and_escapes() -> None:
     body = markdown_to_html("a < b\n\n| x | y |\n| --- | --- |\n| 1 | <2 |")
     assert "<th>x</th>" in body
     assert "<td>&lt;2</td>" in body
-    page = html_page("t", {"Tables": body, "Plots": "".join(plots(made_up()))})
+    page = html_page("t", {"Tables": body, "Plots": "".join(plots(made_up()).values())})
     assert "<svg" in page
     for outside in ('src="http', "href=", "@import", "<script"):
         assert outside not in page
