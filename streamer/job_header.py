@@ -48,11 +48,7 @@ def make_header(
     """
     scope = KeyScope(config.identity.scope)
     camera_id = config.identity.camera_id
-    kdf = (
-        KdfParams.for_camera(camera_id)
-        if scope is KeyScope.CAMERA
-        else KdfParams.generate(random_bytes)
-    )
+    kdf = _kdf(config, random_bytes)
     days = config.keylog.retention_days
     return KeyLogHeader(
         recording_id=random_bytes(16),
@@ -74,6 +70,16 @@ def make_header(
         pixel_format="yuv420p",
         models=tuple(sorted(models.hashes)),
     )
+
+
+def _kdf(config: AppConfig, random_bytes: Callable[[int], bytes]) -> KdfParams:
+    seconds = config.keylog.unlock_s
+    if config.identity.scope == "camera":
+        # The same in each recording, so neither salt nor cost may depend on the machine.
+        return KdfParams.for_camera(config.identity.camera_id)
+    if seconds is None:
+        return KdfParams.generate(random_bytes)
+    return KdfParams.calibrated(seconds, random_bytes=random_bytes)
 
 
 def _logged_level(config: AppConfig) -> int:

@@ -124,8 +124,8 @@ def open_writer(
     header: KeyLogHeader,
     config: KeyLogConfig,
     *,
+    recipients: Sequence[Recipient],
     overwrite: bool,
-    recipients: Sequence[Recipient] | None = None,
 ) -> KeyLogWriter:
     """Create the file of one log of a run.
 
@@ -133,9 +133,9 @@ def open_writer(
         keys: of the run.
         path: where it goes.
         header: of this log.
-        config: recipients, device key and flushing.
+        config: device key and flushing.
+        recipients: public keys that open it.
         overwrite: replace an existing log.
-        recipients: who may open it; None: whom the configuration names now.
 
     Raises:
         ConfigError: the device key or a recipient cannot be used.
@@ -146,7 +146,7 @@ def open_writer(
         # The password was stretched once, with the first log's salt.
         header=replace(header, kdf=keys.header.kdf),
         master=keys.master,
-        recipients=current_recipients(config) if recipients is None else recipients,
+        recipients=recipients,
         threshold=config.threshold,
         signer=None if config.device_key is None else read_device(config.device_key),
         overwrite=overwrite,
@@ -161,6 +161,7 @@ def open_log_of(
     config: AppConfig,
     models: Models,
     *,
+    recipients: Sequence[Recipient],
     source_name: str,
     shift: int,
     overwrite: bool,
@@ -175,6 +176,7 @@ def open_log_of(
         header: of this log.
         config: device key and flushing.
         models: the networks, for the identity space.
+        recipients: public keys that open it.
         source_name: name of the source, kept encrypted.
         shift: what the sink adds to each pts.
         overwrite: replace an existing log.
@@ -187,7 +189,9 @@ def open_log_of(
     """
     writer, gate = None, None
     if keys.has_log:
-        writer = open_writer(keys, keylog, header, config.keylog, overwrite=overwrite)
+        writer = open_writer(
+            keys, keylog, header, config.keylog, recipients=recipients, overwrite=overwrite
+        )
         gate = SealGate(_budget(keylog, config.keylog), notices)
     return JobLog(
         writer, keys.scope_keys, keys.header, models,
@@ -234,6 +238,6 @@ def open_job_log(
     """
     keys = derive_run_keys(config, password, models, info)
     return open_log_of(
-        keys, keylog, keys.header, config, models,
+        keys, keylog, keys.header, config, models, recipients=current_recipients(config.keylog),
         source_name=info.name, shift=shift, overwrite=overwrite, wipes_keys=True, notices=notices,
     )  # fmt: skip

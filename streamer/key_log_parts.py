@@ -24,6 +24,7 @@ __all__ = [
     "LogLinks",
     "OpenParts",
     "ShutPart",
+    "later_parts",
     "next_part",
     "open_parts",
     "part_path",
@@ -46,6 +47,16 @@ def next_part(path: Path) -> Path:
     if found is None:
         return part_path(path, 2)
     return part_path(path.with_name(found["stem"] + path.suffix), int(found["number"]) + 1)
+
+
+def later_parts(path: Path) -> tuple[Path, ...]:
+    """The parts after the one at `path` that lie there."""
+    found: list[Path] = []
+    part = next_part(path)
+    while part.exists() and len(found) < _MOST_PARTS:
+        found.append(part)
+        part = next_part(part)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

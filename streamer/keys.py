@@ -6,9 +6,11 @@ docs/threat-model.md says what each scope protects and what guessing a password 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import secrets
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +41,8 @@ _MAX_MEMORY_KIB: Final = 1 << 20
 _MAX_ITERATIONS: Final = 64
 _MAX_LANES: Final = 16
 _MAX_COST_KIB: Final = 4 << 20
+# Leaves room for three more passwords under the limit for a whole header.
+_MOST_CALIBRATED_PASSES: Final = 16
 
 _SCOPE_LABEL: Final = b"veilstream/1 scope"
 _CAMERA_SALT_LABEL: Final = b"veilstream/1 camera salt"
@@ -100,6 +104,32 @@ class KdfParams:
     def generate(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> KdfParams:
         """Default cost with a fresh salt, as each recording gets one."""
         return KdfParams(random_bytes(SALT_BYTES))
+
+    @staticmethod
+    def calibrated(
+        seconds: float,
+        *,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        now: Callable[[], float] = time.monotonic,
+    ) -> KdfParams:
+        """Cost by which this machine takes about so long; never below the default.
+
+        Args:
+            seconds: for one derivation, which each guess of an attacker costs too.
+            random_bytes: source of the salt.
+            now: clock in seconds.
+        """
+        base = KdfParams.generate(random_bytes)
+        trial = dataclasses.replace(base, iterations=1)
+        times = []
+        for _ in range(2):
+            began = now()
+            derive_master_key(b"trial", trial).wipe()
+            times.append(now() - began)
+        passes = round(seconds / max(min(times), 1e-6))
+        return dataclasses.replace(
+            base, iterations=min(max(passes, base.iterations), _MOST_CALIBRATED_PASSES)
+        )
 
     @staticmethod
     def for_camera(camera_id: str) -> KdfParams:

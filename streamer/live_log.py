@@ -25,7 +25,7 @@ from streamer.job_log_open import (
     open_writer,
     throwaway_master,
 )
-from streamer.key_log import Gap, KeyLogHeader, KeyLogWriter, Note, Record
+from streamer.key_log import Gap, KeyLogHeader, KeyLogWriter, Note, Recipient, Record
 from streamer.key_log_parts import next_part
 from streamer.key_rotation import KeyRotation
 from streamer.keys import KeyScope
@@ -123,6 +123,7 @@ class LiveLog:
             raise ValueError("a log needs a path")
         part = open_log_of(
             self._keys, path or Path(), self._header, self._config, self._models,
+            recipients=self._recipients_now(),
             source_name=info.name, shift=shift, overwrite=self._overwrite, wipes_keys=False,
             notices=self._notices,
         )  # fmt: skip
@@ -193,15 +194,18 @@ class LiveLog:
 
     def _next_writer(self, path: Path, last_hash: bytes) -> KeyLogWriter:
         self._header = _continued(self._header, last_hash, created_us=int(self._clock() * 1e6))
+        return open_writer(
+            self._keys, path, self._header, self._config.keylog,
+            recipients=self._recipients_now(), overwrite=self._overwrite,
+        )  # fmt: skip
+
+    def _recipients_now(self) -> tuple[Recipient, ...]:
         try:
             self._recipients = current_recipients(self._config.keylog)
         except ConfigError as exc:
             # A stream must not end for a typing error, and nobody new is let in by one.
             self._notices.add(f"the recipients stay as they were: {exc}")
-        return open_writer(
-            self._keys, path, self._header, self._config.keylog, overwrite=self._overwrite,
-            recipients=self._recipients,
-        )  # fmt: skip
+        return self._recipients
 
     def _renew_master(self) -> None:
         """Without a password nothing must derive the keys of tracks that are gone."""

@@ -86,6 +86,18 @@ def add_key_log_options(parser: argparse.ArgumentParser) -> None:
         help="vspub1:..., a public key that opens the log; then no password is asked for, and "
         "this machine cannot open what it has written; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--recipients-file", type=Path, metavar="F",
+        help="list of more such keys, one a line; read again at each rotation of keys",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", type=int, metavar="M", help="the recipients open the log only M together"
+    )
+    parser.add_argument(
+        "--rotate-every", type=float, metavar="S",
+        help="cameras: after so many seconds the log goes on in another one with a new key and the "
+        "recipients of then; SIGUSR1 does the same at once",
+    )  # fmt: skip
     parser.add_argument("--device-key", type=Path, metavar="F", help="key that signs the log")
 
 
