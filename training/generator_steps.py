@@ -107,17 +107,7 @@ class GeneratorTraining:
         output = composite(face, alpha, inputs)
         total = self._taught_loss(face[:taught], lessons)
         total = total + self._own_loss(batch, output, wanted, taught, rotated)
-        known = torch.cat([lesson_keeps_identity(taught), ~rotated])
-        if w.primary and step % self.mixture.primary_every == 0:
-            found = self.readers[0](output, self._shift())
-            total = total + w.primary * self._reader_loss(
-                "edge", found, batch.primary, known, taught
-            )
-        if w.second and step % self.mixture.second_every == 1:
-            found = self.readers[1](output, self._shift())
-            total = total + w.second * self._reader_loss(
-                "mobile", found, batch.second, known, taught
-            )
+        total = total + self._readers_loss(batch, output, targets, rotated, step)
         total = total + w.colour * colour_loss(output[taught:], batch.crops[taught:]).mean()
         total = total + w.landmarks * self._points_loss(output, batch, lessons)
         if w.adversarial and step >= self.mixture.adversarial_from:
@@ -169,14 +159,35 @@ class GeneratorTraining:
         hinge = old_identity_hinge(found[taught:], batch.identities[taught:], allowed=0.1)
         return loss + self.weights.old * hinge.mean()
 
-    def _reader_loss(
-        self, name: str, found: Tensor, originals: Tensor, known: Tensor, taught: int
+    def _readers_loss(
+        self, batch: Batch, output: Tensor, targets: Tensor, rotated: Tensor, step: int
     ) -> Tensor:
-        """Another recogniser must see the wanted person, where there is a photograph of it."""
-        wanted = torch.cat([originals[:taught], originals.roll(1, 0)[taught:]])
-        near = cosine(found, wanted)
-        kept = lesson_keeps_identity(taught)
-        self._note(**{f"{name}_taught": near[:taught][kept].mean()})
+        """Two other recognisers, by turns: the wanted person and not the old one."""
+        w, taught = self.weights, len(output) - len(targets)
+        lessons = lesson_keeps_identity(taught)
+        total = output.new_zeros(())
+        if w.primary and step % self.mixture.primary_every == 0:
+            found = self.readers[0](output, self._shift())
+            # The shipped encoder is distilled from this one: a turned identity is one here, too.
+            others = torch.where(rotated[:, None], targets, batch.primary.roll(1, 0)[taught:])
+            known = torch.cat([lessons, torch.ones_like(rotated)])
+            total = total + w.primary * self._reader_loss(
+                "edge", found, batch.primary, others, known
+            )
+        if w.second and step % self.mixture.second_every == 1:
+            found = self.readers[1](output, self._shift())
+            others, known = batch.second.roll(1, 0)[taught:], torch.cat([lessons, ~rotated])
+            total = total + w.second * self._reader_loss(
+                "mobile", found, batch.second, others, known
+            )
+        return total
+
+    def _reader_loss(
+        self, name: str, found: Tensor, originals: Tensor, others: Tensor, known: Tensor
+    ) -> Tensor:
+        taught = len(found) - len(others)
+        near = cosine(found, torch.cat([originals[:taught], others]))
+        self._note(**{f"{name}_taught": near[:taught][known[:taught]].mean()})
         loss = ((1.0 - near) * known).sum() / known.sum().clamp_min(1)
         if taught < len(found):
             old = cosine(found, originals)[taught:]
