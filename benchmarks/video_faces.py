@@ -23,6 +23,7 @@ __all__ = [
     "Ensemble",
     "FaceClass",
     "aligned_canvas",
+    "clip_size_hw",
     "find_clip_faces",
     "link_tracks",
     "pose_class",
@@ -131,7 +132,7 @@ def find_clip_faces(
     confidences = _confidences(clip, frames, names, teachers, cache)
     classes = []
     for faces, sure in zip(frames, confidences, strict=True):
-        size_hw = faces_size(clip) if len(faces.boxes_xyxy_px) else (0, 0)
+        size_hw = clip_size_hw(clip) if len(faces.boxes_xyxy_px) else (0, 0)
         rows = range(len(faces.boxes_xyxy_px))
         classes.append([_class_of(faces, row, float(sure[row]), size_hw) for row in rows])
     return ClipFaces(frames, classes, link_tracks(frames))
@@ -140,7 +141,7 @@ def find_clip_faces(
 _SIZES: dict[Path, tuple[int, int]] = {}
 
 
-def faces_size(clip: Path) -> tuple[int, int]:
+def clip_size_hw(clip: Path) -> tuple[int, int]:
     """Height and width of a clip."""
     if clip not in _SIZES:
         frame = next(decode(clip, limit=1)).bgr

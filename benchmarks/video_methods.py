@@ -38,6 +38,7 @@ _BLUR_SIGMA_RATIO: Final = 8 / 256
 _BLOCK_RATIO: Final = 8 / 256
 _NOISE_SIGMA: Final = 15.0
 _BOX_GROWTH: Final = 0.15
+_DEFACE_ENCODER: Final = '{"codec": "libx264", "macro_block_size": 2}'
 _PAPER_LEVEL: Final = "3"  # 85 degrees, the strongest that the paper's rotation has below 90
 
 Change = Callable[[UInt8Array, np.random.Generator], UInt8Array]
@@ -104,10 +105,14 @@ def recovered(made: Product, video: Path, mode: str, *, is_wrong: bool = False) 
 
 
 def deface_output(clip: Path, folder: Path, python: str) -> Path:
-    """The `deface` package with its defaults."""
+    """The `deface` package with its defaults, but at the clip's own size.
+
+    By default it scales pictures to multiples of 16 pixels, and no face is where it was.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / f"deface_{clip.stem}.mp4"
-    run_command(peer_runner("deface", python).command(clip, out)).require_success("deface")
+    runner = peer_runner("deface", python, "--ffmpeg-config", _DEFACE_ENCODER)
+    run_command(runner.command(clip, out)).require_success("deface")
     return out
 
 

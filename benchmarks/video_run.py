@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ from benchmarks.privacy_sample import draw_sample, load_people
 from benchmarks.recovery_measure import RecoveryFigures, measure_recovery
 from benchmarks.sheets import write_sheet
 from benchmarks.speed_measure import peer_missing
-from benchmarks.video_faces import ClipFaces, find_clip_faces
+from benchmarks.video_faces import ClipFaces, clip_size_hw, find_clip_faces
 from benchmarks.video_io import cut_clip
 from benchmarks.video_measure import breakdown, collect_tracks, lossless_outside, track_figures
 from benchmarks.video_methods import (
@@ -44,6 +44,7 @@ __all__ = ["VideoBench", "VideoOptions", "measure_clip"]
 _BOXES: Final = ("Gaussian blur", "pixelation", "Gaussian noise", "black box")
 _LOSSLESS_FRAMES: Final = 40
 _SMALLER_LINES: Final = 720
+_MODES: Final = ("sealed", "assisted", "generative")
 _CODECS: Final = {"H.264": "libx264", "HEVC": "libx265"}
 _CRFS: Final = (18, 23, 28, 35)
 _WORST_FACES: Final = 24
@@ -197,25 +198,26 @@ def _recovery(
     bench: VideoBench, clip: Path, made: Product, faces: ClipFaces, options: VideoOptions
 ) -> Figures:
     out: Figures = {}
-    for mode in ("sealed", "assisted", "generative"):
+    for mode in _MODES:
         out[mode] = _recovered(bench, clip, made, made.output, mode, faces)
     out["wrong password"] = _recovered(
         bench, clip, made, made.output, "generative", faces, is_wrong=True
     )
     if options.codecs:
-        for label, copy in _copies(made.output):
-            for mode in ("assisted", "generative"):
+        for label, copy in _copies(made.output, clip):
+            for mode in _MODES:
                 out[f"{mode} after {label}"] = _recovered(bench, clip, made, copy, mode, faces)
     return out
 
 
-def _copies(video: Path) -> list[tuple[str, Path]]:
-    found = []
+def _copies(video: Path, clip: Path) -> Iterator[tuple[str, Path]]:
+    """The output encoded anew, and at half its height."""
     for name, codec in _CODECS.items():
         for crf in _CRFS:
             path = video.with_name(f"{codec}_{crf}_{video.stem}.mkv")
-            found.append((f"{name} CRF {crf}", transcoded(video, path, codec=codec, crf=crf)))
-    return found
+            yield f"{name} CRF {crf}", transcoded(video, path, codec=codec, crf=crf)
+    half = video.with_name(f"half_{video.stem}.mkv")
+    yield "half the size", transcoded(video, half, crf=18, height=clip_size_hw(clip)[0] // 2)
 
 
 def _recovered(
@@ -231,6 +233,10 @@ def _recovered(
     _say(f"{clip.name}: {'wrong password' if is_wrong else mode} from {video.name}")
     try:
         back = recovered(made, video, mode, is_wrong=is_wrong)
+        if clip_size_hw(back) != clip_size_hw(clip):
+            # Compared at the original's size, like everything else.
+            large = back.with_name(f"large_{back.stem}.mkv")
+            back = transcoded(back, large, crf=10, height=clip_size_hw(clip)[0])
     except BenchmarkError as exc:
         return {"refused": str(exc)}
     figures: RecoveryFigures = measure_recovery(
