@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from dataclasses import replace
 from typing import BinaryIO, Final
 
 from engines.errors import AnonymizerError, ConfigError
@@ -96,11 +97,14 @@ def run_camera() -> int:
 
 
 def _run(spec: CameraSpec, status: CameraStatus, stop: StopRequest) -> None:
+    options = live_options(spec.config, spec.url, is_file=spec.is_file)
     request = LiveRequest(
         url=spec.url,
         outs=spec.outs,
         keylog=spec.keylog,
-        options=live_options(spec.config, spec.url, is_file=spec.is_file),
+        # A camera that is away now comes back one day; loading the networks anew would not help.
+        options=replace(options, waits=not spec.is_file),
+        goes_on=True,
     )
     password = None if spec.password_file is None else read_password_file(spec.password_file)
     if spec.config.keylog.irreversible:

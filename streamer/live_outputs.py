@@ -64,7 +64,7 @@ def plan_outputs(request: LiveRequest, config: AppConfig) -> OutputPlan:
         key_logs = _key_logs(request, files)
     is_segmented = output.segment_s is not None
     patterns = files if key_logs is None or output.shared_keylog else (*files, key_logs)
-    names = PieceNames(patterns, is_segmented=is_segmented)
+    names = PieceNames(patterns, is_segmented=is_segmented, keeps_old=request.goes_on)
     return OutputPlan(files, urls, key_logs, names, output.shared_keylog)
 
 

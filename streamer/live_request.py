@@ -22,6 +22,7 @@ class LiveRequest:
         keylog: path of the key log; None to put it beside the first file.
         options: how the camera is read.
         overwrite: replace existing files.
+        goes_on: this run goes on with what earlier ones began: it writes beside what they left.
     """
 
     url: str = field(repr=False)
@@ -29,6 +30,7 @@ class LiveRequest:
     keylog: Path | None
     options: LiveOptions
     overwrite: bool = False
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

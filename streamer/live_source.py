@@ -66,6 +66,7 @@ class LiveOptions:
         is_file: the source is a file that plays a camera: its end is the end.
         is_paced: frames are held back until their own time; for files, and for sources that give
             many at once, such as HLS.
+        waits: the first connection is tried as often as all others, instead of once.
     """
 
     source: SourceOptions
@@ -73,6 +74,7 @@ class LiveOptions:
     give_up_s: float | None = None
     is_file: bool = False
     is_paced: bool = False
+    waits: bool = False
 
 
 class LiveSource:
@@ -92,6 +94,7 @@ class LiveSource:
 
     Raises:
         SourceOpenError: the first connection fails; a wrong address should be told at once.
+        SourceLostError: the camera did not answer in time, or before somebody asked to stop.
     """
 
     def __init__(
@@ -117,11 +120,19 @@ class LiveSource:
         self._last_wall_s = now()
         self._index = 0
         self._pace_start_s: float | None = None
-        self._first: Source | None = self._connect()
+        self._first: Source | None = self._first_connection()
         self.info: MediaInfo = self._first.info
         self.reconnects = 0
         if not options.is_file:
             self._clock.resume(Fraction(0))
+
+    def _first_connection(self) -> Source:
+        if not self._options.waits:
+            return self._connect()
+        source, _ = self._reconnect()
+        if source is None:
+            raise SourceLostError("stopped before the camera answered")
+        return source
 
     def _connect(self) -> Source:
         return Source(self._url, options=self._options.source, notices=self._notices)

@@ -47,11 +47,15 @@ class PieceNames:
     Args:
         patterns: all files that a piece consists of; a label is free when none of them exists.
         is_segmented: False for an output that is one file as long as nothing forces another.
+        keeps_old: what an earlier run left is kept, also by an output that is one file.
     """
 
-    def __init__(self, patterns: Iterable[PiecePattern], *, is_segmented: bool) -> None:
+    def __init__(
+        self, patterns: Iterable[PiecePattern], *, is_segmented: bool, keeps_old: bool = False
+    ) -> None:
         self._patterns = tuple(patterns)
         self._is_segmented = is_segmented
+        self._keeps_old = keeps_old
         self._used: str | None = None
         self._count = 0
 
@@ -61,17 +65,26 @@ class PieceNames:
         Args:
             wall_s: seconds since 1970 UTC.
         """
-        self._count += 1
         if not self._is_segmented:
-            return "" if self._count == 1 else f"{self._count}"
+            return self._next_number()
         base = datetime.fromtimestamp(wall_s, UTC).strftime("%Y%m%dT%H%M%SZ")
         label, number = base, 1
         # A clock that was set back comes to the same second again.
-        while label == self._used or any(self._is_taken(p.of(label)) for p in self._patterns):
+        while label == self._used or self._is_any_taken(label):
             number += 1
             label = f"{base}-{number}"
         self._used = label
         return label
+
+    def _next_number(self) -> str:
+        while True:
+            self._count += 1
+            label = "" if self._count == 1 else f"{self._count}"
+            if not self._keeps_old or not self._is_any_taken(label):
+                return label
+
+    def _is_any_taken(self, label: str) -> bool:
+        return any(self._is_taken(pattern.of(label)) for pattern in self._patterns)
 
     @staticmethod
     def _is_taken(path: Path) -> bool:

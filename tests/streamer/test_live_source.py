@@ -121,3 +121,38 @@ def test_a_file_plays_a_camera_in_its_own_time(stream: bytes, tmp_path: Path) ->
     assert len(times) == FRAMES
     lags = [wall - time for wall, time in times]
     assert max(lags) - min(lags) < 0.02
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_first_connection_may_be_waited_for(stream: bytes, tmp_path: Path, comes: bool) -> None:
+    """Under a supervisor a camera that is away when its process starts comes back as any other."""
+    path = tmp_path / "camera.ts"
+    clock, stop, reasons = [100.0], StopRequest(), list[str]()
+
+    def sleep(wait_s: float) -> None:
+        clock[0] += wait_s
+        if clock[0] > 103 and comes:
+            path.write_bytes(stream)
+        elif clock[0] > 103:
+            stop.set()
+
+    def make() -> LiveSource:
+        return LiveSource(
+            str(path),
+            options=LiveOptions(SourceOptions(mode="live"), QUICK, waits=True),
+            notices=Notices(),
+            stop=stop,
+            now=lambda: clock[0],
+            sleep=sleep,
+            on_lost=reasons.append,
+        )
+
+    if comes:
+        source = make()
+        assert source.info.size_hw == (480, 960)
+        assert source.reconnects == 0
+        source.close()
+    else:
+        with pytest.raises(SourceLostError, match="stopped"):
+            make()
+    assert len(reasons) > 10

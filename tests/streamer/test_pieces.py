@@ -39,6 +39,15 @@ def test_one_file_has_its_own_name_until_something_forces_another() -> None:
     assert [names.next(NOON) for _ in range(3)] == ["", "2", "3"]
 
 
+@pytest.mark.parametrize("left", ["yard.mkv", "yard.partial.mkv", "yard.mkv.vskl"])
+def test_a_run_that_goes_on_leaves_what_an_earlier_one_wrote(tmp_path: Path, left: str) -> None:
+    patterns = [PiecePattern(tmp_path / "yard.mkv"), PiecePattern(tmp_path / "yard.mkv", ".vskl")]
+    (tmp_path / left).touch()
+    (tmp_path / left.replace("yard", "yard-2")).touch()
+    names = PieceNames(patterns, is_segmented=False, keeps_old=True)
+    assert [names.next(NOON) for _ in range(2)] == ["3", "4"]
+
+
 @pytest.fixture
 def pieces(tmp_path: Path) -> list[Path]:
     found = []
