@@ -44,20 +44,32 @@ class Camera:
     """Serves a clip from its start to everybody who asks. A context manager.
 
     Args:
-        video: H.264 in MP4.
+        video: H.264 in MP4; with `records` the MPEG-TS file that what is published goes to.
         login: user and password that it asks for.
+        certificate: PEM file of key and certificate; then it speaks TLS only.
+        records: takes a video instead of serving one.
     """
 
-    def __init__(self, video: Path, *login: str) -> None:
+    def __init__(
+        self,
+        video: Path,
+        *login: str,
+        certificate: Path | None = None,
+        records: bool = False,
+    ) -> None:
         self.video = video
         self.port = free_port()
         self._login = login
+        self._options = [] if certificate is None else ["--tls", str(certificate)]
+        self._records = records
         self._python = find_gstreamer_python()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server and wait until it listens."""
-        command = [self._python, str(_SCRIPT), str(self.video), str(self.port), *self._login]
+        video = ["--record", str(self.video)] if self._records else [str(self.video)]
+        command = [self._python, "-W", "ignore", str(_SCRIPT), *video, str(self.port)]
+        command += [*self._login, *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":

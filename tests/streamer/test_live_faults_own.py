@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from benchmarks.live_exposure import judge_outputs
 from benchmarks.live_proxy import RtspProxy
 from benchmarks.live_run import LiveRun, live_config, recordings
 from engines.errors import SourceOpenError
+from streamer.camera_snapshot import CameraSnapshot, SinkHealth
 from tests.live_faults import PATIENCE_S, RATE_HZ
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -57,6 +60,73 @@ def test_udp_may_lose_and_reorder(
     found = judge_outputs(coded_clip, recordings(tmp_path), slack_frames=20)
     assert found.frames >= RATE_HZ * 8
     assert found.exposed == ()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate that nobody has signed, with its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    key, chain, both = folder / "key.pem", folder / "chain.pem", folder / "both.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(chain)]
+    subprocess.run(command, check=True, capture_output=True)
+    both.write_bytes(key.read_bytes() + chain.read_bytes())
+    return both
+
+
+def test_a_certificate_that_nobody_trusts_is_refused(
+    coded_clip: CodedClip, certificate: Path, tmp_path: Path
+) -> None:
+    with Camera(coded_clip.path, certificate=certificate) as camera:
+        url = f"rtsps://127.0.0.1:{camera.port}/camera"
+        with LiveRun(url, [tmp_path / "out.mkv"], live_config()) as run:
+            run.join(PATIENCE_S)
+        assert isinstance(run.error, SourceOpenError)
+        assert recordings(tmp_path) == []
+        trusting = live_config({"live": {"ca_file": certificate.with_name("chain.pem")}})
+        with LiveRun(url, [tmp_path / "out.mkv"], trusting) as run:
+            run.wait_for_frames(5, PATIENCE_S)
+    found = judge_outputs(coded_clip, recordings(tmp_path))
+    assert found.frames >= 5
+    assert found.exposed == ()
+
+
+def test_a_server_that_we_publish_to_may_go_and_come_back(
+    coded_clip: CodedClip, tmp_path: Path
+) -> None:
+    """What was published before and after is judged, and what was recorded meanwhile."""
+    config = live_config({"detector": {"long_side_px": 320}, "output": {"timeout_s": 3.0}})
+    far = Camera(tmp_path / "before.ts", records=True)
+    with Camera(coded_clip.path) as camera, far:
+        url = f"rtsp://127.0.0.1:{camera.port}/camera"
+        published = f"rtsp://127.0.0.1:{far.port}/camera"
+        with LiveRun(url, [tmp_path / "out.mkv", published], config) as run:
+            run.wait(lambda now: _sink(now, "rtsp").packets_sent > RATE_HZ, PATIENCE_S)
+            far.kill()
+            run.wait(lambda now: _sink(now, "rtsp").state == "down", PATIENCE_S)
+            run.wait_for_frames(RATE_HZ, PATIENCE_S)
+            far.video = tmp_path / "after.ts"
+            far.start()
+            run.wait(lambda now: _sink(now, "rtsp").state == "up", PATIENCE_S)
+            sent = _sink(run.snapshot(), "rtsp").packets_sent
+            run.wait(lambda now: _sink(now, "rtsp").packets_sent > sent + RATE_HZ, PATIENCE_S)
+        assert run.error is None
+        far.kill()
+    found = judge_outputs(coded_clip, recordings(tmp_path))
+    assert found.files == 3
+    assert found.unplayable == ()
+    assert found.frames > 3 * RATE_HZ
+    assert found.exposed == ()
+
+
+def _sink(snapshot: CameraSnapshot, scheme: str) -> SinkHealth:
+    """The first output of a kind; one that takes nothing while there is none yet."""
+    found = [sink for name, sink in snapshot.sinks.items() if name.startswith(scheme)]
+    return found[0] if found else SinkHealth("down")
 
 
 def test_a_machine_that_is_too_slow_drops_frames_and_shows_nobody(
