@@ -47,8 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="few identities, one seed")
     parser.add_argument("--seeds", type=int, metavar="N", help="default 3; with --quick 1")
     parser.add_argument("--people", type=int, metavar="N", help="identities, default all")
-    parser.add_argument("--per-person", type=int, metavar="N", help="probes of each, default 1")
+    parser.add_argument("--per-person", type=int, metavar="N", help="probes of each, default 2")
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this part")
+    parser.add_argument(
+        "--only-baselines", action="store_true", help="fill the cache with what needs no weights"
+    )
     parser.add_argument("--no-dlib", action="store_true", help="leave out the judge dlib")
     parser.add_argument(
         "--judge", action="append", type=Path, default=[], metavar="ONNX", help="one more judge"
@@ -71,7 +74,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         for name in ("seeds", "people", "per_person")
         if (value := getattr(args, name)) is not None
     }
-    return dataclasses.replace(base, **given)
+    return dataclasses.replace(base, only_baselines=args.only_baselines, **given)
 
 
 def _judges(args: argparse.Namespace, memo: Memo) -> list[ImageJudge]:
@@ -128,7 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_outside_repository(args.cache)
         found, missing = _baselines(args)
         bench = _bench(args, Memo(args.cache), found)
-        results = run_all(bench, args.part or ())
+        only = ("methods", "recovery") if args.only_baselines else ()
+        results = run_all(bench, args.part or only)
     except (BenchmarkError, FileNotFoundError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2

@@ -25,29 +25,33 @@ class Settings:
     Attributes:
         seeds: how many; each draws other pictures, passwords and levels.
         people: identities, None for all that are held out.
-        per_person: probes of each in a seed.
+        per_person: probes of each in a seed, for Tables 1 and 2; other parts take one of each.
         others: pictures of other people that the informed attacker learns from.
+        grid_others: the same for policies beyond the default.
         grid: policies beyond the default that the informed attacker is tried on.
         level_people: identities at each privacy level.
         codec_people: identities behind each codec setting.
         template_pictures: of each person, averaged by the template attack.
         guesses: passwords that are guessed.
+        only_baselines: leave out what depends on our weights.
     """
 
     seeds: int = 3
     people: int | None = None
-    per_person: int = 1
+    per_person: int = 2
     others: int = 400
+    grid_others: int = 150
     grid: bool = True
-    level_people: int = 30
-    codec_people: int = 45
-    template_pictures: int = 4
+    level_people: int = 15
+    codec_people: int = 30
+    template_pictures: int = 3
     guesses: int = 50
+    only_baselines: bool = False
 
     @classmethod
     def quick(cls) -> Settings:
         """A look at everything on few identities; not for quoting."""
-        return cls(1, 12, 1, 40, False, 4, 4, 3, 6)
+        return cls(1, 12, 1, 40, 20, False, 4, 4, 3, 6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

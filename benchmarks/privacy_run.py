@@ -20,7 +20,7 @@ from benchmarks.privacy_measures import (
 from benchmarks.privacy_methods import Baseline, methods_version
 from benchmarks.privacy_product import Policy
 from benchmarks.privacy_recovery import after_codecs, protect_sample, recoveries
-from benchmarks.privacy_sample import Sample
+from benchmarks.privacy_sample import Others, Sample
 from benchmarks.privacy_stats import summarise
 from engines.arrays import UInt8Array
 from streamer.rotator import RotationKind, angle_for_level
@@ -56,7 +56,7 @@ def methods(bench: Bench) -> Figures:
         made = [_applied(bench, baseline, sample) for sample in bench.samples]
         rows = [_all_measures(bench, s, m) for s, m in zip(bench.samples, made, strict=True)]
         out[baseline.name] = _summed(rows, bench.samples)
-    for name, policy in OURS.items():
+    for name, policy in _ours(bench).items():
         rows = [
             _all_measures(bench, s, protect_sample(bench.anonymizer, s, policy).made)
             for s in bench.samples
@@ -73,32 +73,33 @@ def _applied(bench: Bench, baseline: Baseline, sample: Sample) -> UInt8Array:
 def recovery(bench: Bench) -> Figures:
     """Tables 3 and 4; baselines are undone as in the paper."""
     out: Figures = {}
+    samples = one_each(bench)
     for baseline in bench.baselines:
         undo = baseline.restore
         if undo is None:
             continue
         rows = []
         label = f"undo {baseline.name} {methods_version()}"
-        for sample in bench.samples:
+        for sample in samples:
             hidden = _applied(bench, baseline, sample)
             shown = np.asarray(bench.memo.rows(label, undo, hidden), np.uint8)
             rows.append(recovery_measures(sample.probes, shown, bench.judges))
-        out[baseline.name] = _summed(rows, bench.samples)
-    for name, policy in OURS.items():
+        out[baseline.name] = _summed(rows, samples)
+    for name, policy in _ours(bench).items():
         if policy.angle_deg is not None:
             continue
         ways = [
             recoveries(bench.anonymizer, protect_sample(bench.anonymizer, s, policy), bench.judges)
-            for s in bench.samples
+            for s in samples
         ]
         for way in ways[0]:
-            out[f"{name}: {way}"] = _summed([seed[way] for seed in ways], bench.samples)
+            out[f"{name}: {way}"] = _summed([seed[way] for seed in ways], samples)
     return out
 
 
 def codecs(bench: Bench) -> Figures:
     """Recovery by both ways after video compression, in the default policy."""
-    sample = first_people(bench.samples[0], bench.settings.codec_people)
+    sample = first_people(one_each(bench)[0], bench.settings.codec_people)
     protected = protect_sample(bench.anonymizer, sample, Policy())
     found = after_codecs(bench.anonymizer, protected, bench.judges)
     return {
@@ -109,7 +110,7 @@ def codecs(bench: Bench) -> Figures:
 
 def levels(bench: Bench) -> Figures:
     """Figs 5 and 7: distance, displacement and recovery over the angle, by both rotations."""
-    sample = first_people(bench.samples[0], bench.settings.level_people)
+    sample = first_people(one_each(bench)[0], bench.settings.level_people)
     out: Figures = {}
     for kind in _KINDS:
         angles = sorted({angle_for_level(level) for level in range(10)})
@@ -127,11 +128,14 @@ def levels(bench: Bench) -> Figures:
 def attacks(bench: Bench) -> Figures:
     """The informed attacker on the default policy, then on the grid of policies."""
     out: Figures = {}
+    few = bench.settings.grid_others
+    fewer = Others(bench.others.crops[:few], bench.others.people[:few])
     for policy in _attacked(bench.settings):
-        samples = bench.samples if policy == Policy() else bench.samples[:1]
+        is_default = policy == Policy()
+        samples = one_each(bench)[: None if is_default else 1]
+        others = bench.others if is_default else fewer
         rows = [
-            informed_attack(bench.anonymizer, s, bench.others, policy, bench.readers())
-            for s in samples
+            informed_attack(bench.anonymizer, s, others, policy, bench.readers()) for s in samples
         ]
         out[policy.name] = _summed(rows, samples)
     return out
@@ -180,9 +184,10 @@ def parrots(bench: Bench) -> Figures:
     for same_key in (True, False):
         rows = [
             parrot(bench.anonymizer, s, Policy(), bench.readers(), same_key=same_key)
-            for s in bench.samples
+            for s in one_each(bench)
         ]
-        out["one key" if same_key else "a key for each picture"] = _summed(rows, bench.samples)
+        name = "one key" if same_key else "a key for each picture"
+        out[name] = _summed(rows, one_each(bench))
     return out
 
 
@@ -199,6 +204,26 @@ def guessing(bench: Bench) -> Figures:
             faces=faces,
         )
         out[policy.name] = {**asdict(found), "faces": faces}
+    return out
+
+
+def _ours(bench: Bench) -> dict[str, Policy]:
+    return {} if bench.settings.only_baselines else OURS
+
+
+def one_each(bench: Bench) -> list[Sample]:
+    """The samples with one probe of each person."""
+    out = []
+    for sample in bench.samples:
+        _, first = np.unique(sample.people, return_index=True)
+        out.append(
+            replace(
+                sample,
+                probes=sample.probes[first],
+                people=sample.people[first],
+                identities=sample.identities[first],
+            )
+        )
     return out
 
 

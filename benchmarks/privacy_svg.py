@@ -45,11 +45,10 @@ def line_chart(title: str, axes: tuple[str, str], series: Mapping[str, Points]) 
         return across, top + (1 - (y - low_y) / (high_y - low_y)) * height
 
     parts = [_text(left, 12, title, weight="bold")]
-    for step in range(_TICKS + 1):
-        x = low_x + (high_x - low_x) * step / _TICKS
-        y = low_y + (high_y - low_y) * step / _TICKS
-        parts.append(_text(place(x, low_y)[0], top + height + 16, f"{x:.3g}", anchor="middle"))
-        parts.append(_text(left - 6, place(low_x, y)[1] + 4, f"{y:.3g}", anchor="end"))
+    for x in _ticks(low_x, high_x):
+        parts.append(_text(place(x, low_y)[0], top + height + 16, f"{x:g}", anchor="middle"))
+    for y in _ticks(low_y, high_y):
+        parts.append(_text(left - 6, place(low_x, y)[1] + 4, f"{y:g}", anchor="end"))
         parts.append(_rule(left, place(low_x, y)[1], left + width))
     for index, (name, points) in enumerate(lines.items()):
         colour = _COLOURS[index % len(_COLOURS)]
@@ -94,6 +93,15 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = (high - low) * 0.06 or 1.0
     return low - room, high + room
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers in a range, about five."""
+    rough = (high - low) / _TICKS
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    first = int(np.ceil(low / step))
+    return [round(i * step, 10) for i in range(first, int(np.floor(high / step)) + 1)]
 
 
 def _text(
