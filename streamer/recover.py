@@ -109,19 +109,20 @@ def recover_file(
     if request.out is None and sampler is None:
         raise ConfigError("a recovery needs an output, a sheet or a report")
     start_s = now()
-    models = load_models(config, threads=1)
-    job = _Job(request, config, models, Notices(), sampler, stop, progress)
-    try:
-        with ExitStack() as stack:
-            try:
-                parts = _open_log(request, password, identities, stack)
-            except WrongPasswordError:
-                if not request.force or password is None:
-                    raise
-                return _recover_by_force(job, password, start_s, now)
-            return _recover_with_log(job, parts, start_s, now)
-    finally:
-        models.close()
+    with ExitStack() as stack:
+        # The log first: a wrong password should not wait for the networks to load.
+        parts: OpenParts[RecoverySource] | None = None
+        try:
+            parts = _open_log(request, password, identities, stack)
+        except WrongPasswordError:
+            if not request.force or password is None:
+                raise
+        models = load_models(config, threads=1)
+        stack.callback(models.close)
+        job = _Job(request, config, models, Notices(), sampler, stop, progress)
+        if parts is None:
+            return _recover_by_force(job, password or b"", start_s, now)
+        return _recover_with_log(job, parts, start_s, now)
 
 
 def _open_log(

@@ -183,7 +183,7 @@ def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seconds", type=float, default=2.0, metavar="S", help="per figure (default: 2)"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="also write bench.md, bench.json"
+        "--out", type=Path, metavar="FOLDER", help="also write bench.md, .json and .svg"
     )
     parser.add_argument("--json", action="store_true", help="one JSON line instead of a table")
 
@@ -206,6 +206,9 @@ def build_parser() -> argparse.ArgumentParser:
     inspect.add_argument("--unlock", action="store_true", help="ask for the password")
     inspect.add_argument(
         "--verify", type=Path, metavar="VIDEO", help="compare this video with the log's digests"
+    )
+    inspect.add_argument(
+        "--follow", action="store_true", help="print what a growing log gains, until it is complete"
     )
     inspect.add_argument("--json", action="store_true", help="one JSON line instead of text")
     doctor = _add_command(commands, "doctor", "check whether this machine can do the main job")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from run_stream import main
+from streamer.audit_log import verify_audit
 from streamer.key_log import End, Face, KeyLogReader, Record
 from streamer.key_log_grant import GrantReader
 from streamer.recipient_keys import read_identity
@@ -160,6 +161,58 @@ def test_inspect_verifies_a_video(desk: Desk, capsys: pytest.CaptureFixture[str]
     assert "proven" in out
     assert "not wholly" in err
     assert run(capsys, "inspect", log, "--verify", desk.password)[0] == 3
+
+
+def test_inspect_follows_a_growing_log_over_a_rotation(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = desk.folder / "grow.vskl"
+    header = make_header(time_base=Fraction(1))
+    end = End(status="continued", first_pts=0, last_pts=3)
+    write_log(first, [make_track(1), make_face(1, pts=3)], header=header, end=end)
+    second = replace(header, previous_log=first.read_bytes()[-32:])
+    part = desk.folder / "grow.part0002.vskl"
+    write_log(part, [make_track(1, pts=4), make_face(1, pts=9)], header=second)
+    code, out, _ = run(capsys, "inspect", first, "--follow", "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [Path(line["log"]).name for line in lines] == [first.name, part.name]
+    assert [line["complete"] for line in lines] == [True, True]
+    assert [line["up_to_s"] for line in lines] == [3.0, 12000.0]
+    code, out, _ = run(capsys, "inspect", first, "--password-file", desk.password, "--json")
+    facts = json.loads(out)
+    assert facts["later_parts"] == [str(part)]
+    assert facts["track_list"][0]["to_s"] == 9.0
+    part.unlink()
+    code, out, err = run(capsys, "inspect", first)
+    assert code == 6
+    assert "a part is missing" in out
+    assert "damaged part" in err
+
+
+def test_old_header_is_refused_once_the_audit_log_knows_the_change(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = desk.log.read_bytes()
+    unlock = ("--password-file", desk.password)
+    code, _, _ = run(
+        capsys, "recipients", "add", desk.log, "--to", desk.public["court"], *unlock,
+        "--reason", "case 12",
+    )  # fmt: skip
+    assert code == 0
+    desk.log.write_bytes(old)
+    arguments = (
+        "recover", desk.password, "--keylog", desk.log, "--out", desk.folder / "x.mp4", "--quiet",
+        "--reason", "case 12", *unlock,
+    )  # fmt: skip
+    code, _, err = run(capsys, *arguments)
+    assert code == 6
+    assert "old header was put back" in err
+    entries = verify_audit(desk.log.with_name(desk.log.name + ".audit.jsonl"))
+    actions = [entry.action for entry in entries]
+    assert actions == ["recipients", "recover", "recovery failed"]
+    assert all(entry.is_signed for entry in entries)
+    assert entries[2].details["error"] == "KeyLogTamperedError"
 
 
 def test_logs_are_erased_with_a_receipt(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

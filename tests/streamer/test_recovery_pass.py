@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from engines.errors import ConfigError, SinkError
 from streamer.audit_log import append_audit
 from streamer.frames import Frame
 from streamer.interrupt import StopRequest
-from streamer.key_log import Face, KeyLogReader, Record
+from streamer.key_log import End, Face, KeyLogReader, Record
+from streamer.key_log_parts import open_parts, part_path
 from streamer.media_info import Notices
 from streamer.progress import QuietProgress
 from streamer.recovery_case import collect_case
 from streamer.recovery_html import case_html
-from streamer.recovery_log import RecoveryLog, TimeSpan
+from streamer.recovery_log import RecoveryLog, RecoverySource, TimeSpan
 from streamer.recovery_pass import PassReport, RecoveryPass
 from streamer.recovery_placement import Placement, place_segments
 from streamer.recovery_request import RecoverReport, RecoverRequest
@@ -156,6 +158,34 @@ def test_by_track_and_by_time(scene: Scene, tmp_path: Path) -> None:
     assert restored == list(range(10, 20))
     assert done.report.touched == 10
     assert sum(done.placement.counts.values()) == 16
+
+
+def test_parts_after_a_rotation_are_one_recording(scene: Scene, tmp_path: Path) -> None:
+    """The same log cut in two by a rotation of keys gives the same faces."""
+    with KeyLogReader.open(scene.log, PASSWORD) as reader:
+        unit, header = reader.header.time_base, reader.header
+        records: list[Record] = [r for r in reader.records() if not isinstance(r, End)]
+    half = 15 * round(Fraction(1, 25) / unit)
+    early = [r for r in records if getattr(r, "pts", getattr(r, "first_pts", 0)) < half]
+    late = [r for r in records if r not in early]
+    first = write_log(tmp_path / "p.vskl", early, header=header, end=End(status="continued"))
+    path = part_path(first, 2)
+    header = replace(header, previous_log=first.read_bytes()[-32:])
+    write_log(path, [make_track(1), make_track(2), *late], header=header, seed="two")
+    with ExitStack() as stack:
+
+        def open_one(path: Path) -> RecoverySource:
+            return stack.enter_context(KeyLogReader.open(path, PASSWORD))
+
+        parts = open_parts(first, open_one)
+        log = RecoveryLog(parts.logs, None)
+        placement = Placement(place_segments((), (), log_time_base=unit, video_time_base=unit)
+                              .verified, ())  # fmt: skip
+        lookup = log.frames(placement, TimeSpan())
+        found = [lookup.of(frame) for frame in frames_of(scene.video)]
+    assert parts.paths == (first, path)
+    assert [(len(f.faces), len(f.patches)) for f in found] == [(1, 1)] * FRAMES
+    assert not parts.problems
 
 
 def test_pictures_without_a_video_restore_few_frames(scene: Scene, tmp_path: Path) -> None:
