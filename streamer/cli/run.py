@@ -6,13 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from engines.errors import ConfigError
 from streamer.camera_board import CameraBoard
 from streamer.cli.parser_watch import watch_overrides
+from streamer.config import explain
 from streamer.config_watch import WatchConfig
 from streamer.interrupt import StopRequest
 from streamer.json_logs import set_up_logging
 from streamer.sd_notify import SystemdNotifier
-from streamer.site import load_site
+from streamer.site import Site, load_site
 from streamer.supervisor import Supervisor
 from streamer.watch_server import open_watch_server
 
@@ -28,11 +32,23 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         print(f"{args.config}: {len(site.cameras)} cameras: {', '.join(site.cameras)}")
         return 0
-    given = {key: one for key, one in watch_overrides(args)["watch"].items() if one is not None}
-    watch = WatchConfig.model_validate({**site.watch.model_dump(), **given})
+    watch = _watch_config(args, site)
     command = [sys.executable, str(_PROGRAM), "camera", "--log-format", args.log_format]
     board = CameraBoard()
     supervisor = Supervisor(args.config, site, command, board=board, notifier=SystemdNotifier())
     with open_watch_server(watch, board), StopRequest() as stop:
         supervisor.run(stop)
     return 0
+
+
+def _watch_config(args: argparse.Namespace, site: Site) -> WatchConfig:
+    """The site's, with what the command line says over it.
+
+    Raises:
+        ConfigError: they do not fit together.
+    """
+    given = {key: one for key, one in watch_overrides(args)["watch"].items() if one is not None}
+    try:
+        return WatchConfig.model_validate({**site.watch.model_dump(), **given})
+    except ValidationError as exc:
+        raise ConfigError(explain(exc, WatchConfig)) from None
