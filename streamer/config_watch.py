@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from streamer.config_base import ConfigModel
 
-__all__ = ["WatchConfig", "is_loopback", "split_listen"]
+__all__ = ["SiteWatchConfig", "WatchConfig", "is_loopback", "split_listen"]
 
 
 def split_listen(text: str) -> tuple[str, int]:
@@ -59,3 +59,9 @@ class WatchConfig(ConfigModel):
         if not is_loopback(split_listen(self.listen)[0]):
             raise ValueError("token_file is needed when other machines can connect")
         return self
+
+
+class SiteWatchConfig(WatchConfig):
+    """The same for many cameras: whoever runs those wants to see how they are."""
+
+    listen: str | None = Field(default="127.0.0.1:9464", description="HOST:PORT; none: not served")

@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from engines.errors import ConfigError
 from streamer.config import AppConfig, explain, find_config, read_yaml
 from streamer.config_base import ConfigModel
-from streamer.config_watch import WatchConfig
+from streamer.config_watch import SiteWatchConfig, WatchConfig
 
 __all__ = ["CameraSpec", "RestartConfig", "Site", "load_site"]
 
@@ -54,7 +54,7 @@ class SiteConfig(ConfigModel):
     base: Path = Path("live-camera")
     settings: _Sections = Field(default_factory=dict, repr=False)
     restart: RestartConfig = RestartConfig()
-    watch: WatchConfig = WatchConfig()
+    watch: SiteWatchConfig = SiteWatchConfig()
 
 
 @dataclass(frozen=True, slots=True)

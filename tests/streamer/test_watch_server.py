@@ -19,7 +19,7 @@ from engines.errors import ConfigError
 from streamer.blender import BlendResult
 from streamer.camera_board import CameraBoard
 from streamer.camera_status import CameraStatus
-from streamer.config_watch import WatchConfig
+from streamer.config_watch import SiteWatchConfig, WatchConfig
 from streamer.watch_access import SESSION_S, Access, read_token
 from streamer.watch_server import WatchServer, open_watch_server
 from tests.factories import make_frame
@@ -221,6 +221,11 @@ def test_other_machines_need_a_token() -> None:
         assert WatchConfig(listen=listen, token_file=Path("token")).listen == listen
     for listen in ("127.0.0.1:9464", "localhost:1", "[::1]:2", ":9464"):
         assert WatchConfig(listen=listen).listen == listen
+
+
+def test_a_site_is_served_to_this_machine_by_default() -> None:
+    assert SiteWatchConfig(previews=False).listen == "127.0.0.1:9464"
+    assert SiteWatchConfig(listen=None).listen is None
 
 
 def test_a_short_token_is_refused(tmp_path: Path) -> None:
