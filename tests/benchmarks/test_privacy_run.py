@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.judges_cache import Memo
+from benchmarks.privacy_bench import Bench, Settings
+from benchmarks.privacy_run import first_people, one_each, run_all
+from benchmarks.privacy_tables import all_tables
+from tests.benchmarks.privacy_fakes import (
+    PerfectAnonymizer,
+    exact_judge,
+    make_others,
+    make_sample,
+    people,
+)
+
+ATTACKS = ("attacks", "templates", "parrot", "guessing")
+
+
+def _bench(seeds: int = 2) -> Bench:
+    pictures, owners = people(20, 4, 0)
+    judge = dataclasses.replace(
+        exact_judge(), accepted_genuine={"FAR 1e-3": 1.0}, accepted_strangers={"FAR 1e-3": 1e-3}
+    )
+    return Bench(
+        settings=dataclasses.replace(Settings.quick(), seeds=seeds),
+        samples=[make_sample(seed=seed) for seed in range(seeds)],
+        pictures=pictures,
+        owners=owners,
+        others=make_others(),
+        anonymizer=PerfectAnonymizer(),
+        judges=[judge],
+        reader=None,  # type: ignore[arg-type] # the attacks read no landmarks
+        baselines=[],
+        memo=Memo(None),
+    )
+
+
+@pytest.mark.slow
+def test_attacks_tell_the_scopes_apart() -> None:
+    results = run_all(_bench(), ATTACKS)
+    json.dumps(results)
+    found = results["attacks"]
+    assert found["orthogonal 90°, camera"]["exact no map"]["mean"] < 0.3
+    assert found["orthogonal 90°, track"]["exact ridge"]["mean"] < 0.2
+    assert results["parrot"]["one key"]["exact rank-1"]["mean"] == 1
+    assert results["parrot"]["a key for each picture"]["exact rank-1"]["mean"] < 0.3
+    guess = results["guessing"]["orthogonal 90°, track"]
+    assert guess["right_first_together"]
+    assert set(all_tables({**results, "judges": {}})) >= {"Informed attacker", "Parrot test"}
+
+
+def test_one_each_keeps_rows_together() -> None:
+    bench = _bench(seeds=1)
+    whole, thin = bench.samples[0], one_each(bench)[0]
+    assert len(thin.probes) == len(np.unique(whole.people)) == 20
+    rows = [int(np.flatnonzero(whole.people == person)[0]) for person in thin.people]
+    np.testing.assert_array_equal(thin.probes, whole.probes[rows])
+    few = first_people(thin, 5)
+    assert len(few.probes) == 5
+    assert len(few.gallery) == 20
+
+
+def test_settings_for_a_look_are_small() -> None:
+    quick, full = Settings.quick(), Settings()
+    assert quick.seeds == 1
+    assert quick.people is not None
+    assert full.people is None
+    assert quick.others < full.others
+    assert not quick.grid
