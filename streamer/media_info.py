@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Final, Literal
 
 from streamer.frames import ColorSpec
 
@@ -15,6 +15,8 @@ __all__ = ["Chapter", "CopyStream", "FieldOrder", "MediaInfo", "Notices"]
 FieldOrder = Literal["progressive", "tff", "bff"]
 
 _log = logging.getLogger(__name__)
+
+_MOST_NOTICES: Final = 500
 
 
 class Notices:
@@ -37,6 +39,9 @@ class Notices:
             self._listener(text)
         if text not in self._texts:
             self._texts[text] = None
+            if len(self._texts) > _MOST_NOTICES:
+                # A camera that runs for months must not fill the memory with them.
+                self._texts.pop(next(iter(self._texts)), None)
             _log.warning("%s", text)
 
     def __iter__(self) -> Iterator[str]:

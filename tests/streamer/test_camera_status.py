@@ -16,6 +16,7 @@ from streamer.camera_history import CameraHistory
 from streamer.camera_snapshot import CameraSnapshot, SinkHealth
 from streamer.camera_status import CameraStatus
 from streamer.latency import BUCKETS_S, LatencyHistogram
+from streamer.media_info import Notices
 from streamer.preview import preview_jpeg
 from tests.factories import make_frame
 from tests.media import anonymized
@@ -203,3 +204,14 @@ def test_the_preview_is_a_small_picture_of_the_anonymised_frame() -> None:
 def test_the_preview_takes_no_source_frame() -> None:
     with pytest.raises(TypeError):
         preview_jpeg(cast(AnonymizedFrame, make_frame()))
+
+
+def test_notices_of_a_job_without_end_are_bounded_and_all_heard() -> None:
+    heard: list[str] = []
+    notices = Notices(heard.append)
+    for number in range(2000):
+        notices.add(f"lost packet {number}")
+    notices.add("lost packet 1999")
+    assert len(notices) == 500
+    assert list(notices)[-1] == "lost packet 1999"
+    assert len(heard) == 2001
