@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 
-from engines.bench import BenchPlan, bench_model, describe_machine, markdown_table
+from engines.bench import (
+    BenchPlan,
+    EngineFigure,
+    bench_model,
+    describe_machine,
+    markdown_table,
+)
+from engines.bench_plot import bar_svg
 from engines.errors import ConfigError
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.cli.output import print_json
 
 __all__ = ["run"]
+
+
+def _plot(figures: Sequence[EngineFigure]) -> str:
+    """The median time of one item, of everything that ran."""
+    bars = {
+        f"{f.model}, {f.provider}, batch {f.batch}, {f.threads} threads": f.p50_ms / f.batch
+        for f in figures
+        if f.p50_ms is not None
+    }
+    return bar_svg("Median time of one item", bars, unit="ms")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
             args.out.mkdir(parents=True, exist_ok=True)
             (args.out / "bench.md").write_text(table, encoding="utf-8")
             (args.out / "bench.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+            (args.out / "bench.svg").write_text(_plot(figures), encoding="utf-8")
         except OSError as exc:
             raise ConfigError(f"bench: {args.out} cannot be written: {exc.strerror}") from exc
     if args.json:
