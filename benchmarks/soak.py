@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,76 +24,13 @@ from benchmarks.live_proxy import RtspProxy
 from benchmarks.live_run import Resources, recordings
 from benchmarks.live_service import LiveService, anonymize_service
 from benchmarks.report import markdown_table, write_json
+from benchmarks.soak_faults import FAULTS, PATIENCE_S, Rig
 from benchmarks.system_info import describe_system
 
-__all__ = ["SoakFigures", "main", "soak"]
+__all__ = ["SoakFigures", "main", "make_parser", "soak"]
 
 _MOST_GROWTH_BYTES: Final = 30 << 20
-_PATIENCE_S: Final = 120.0
 _WARM_UP_S: Final = 45.0
-_HOUR: Final = 3600 * 90000
-
-
-@dataclass(slots=True)
-class _Rig:
-    """What can be made to fail."""
-
-    camera: Camera
-    proxy: RtspProxy
-    service: LiveService
-    held_s: float
-
-    def is_lost(self) -> None:
-        """Wait until the job has noticed."""
-        self.service.wait(lambda now: now["state"] == "reconnecting", _PATIENCE_S)
-
-
-def _kill(rig: _Rig) -> None:
-    rig.camera.kill()
-    rig.is_lost()
-    rig.camera.start()
-
-
-def _stall(rig: _Rig) -> None:
-    rig.camera.stall()
-    rig.is_lost()
-    rig.camera.resume()
-
-
-def _cut(rig: _Rig) -> None:
-    rig.proxy.faults.is_refusing = True
-    rig.proxy.cut()
-    rig.is_lost()
-    time.sleep(rig.held_s)
-    rig.proxy.faults.is_refusing = False
-
-
-def _ratio(name: str, value: float) -> Callable[[_Rig], None]:
-    def fault(rig: _Rig) -> None:
-        setattr(rig.proxy.faults, name, value)
-        time.sleep(rig.held_s)
-        setattr(rig.proxy.faults, name, 0.0)
-
-    return fault
-
-
-def _jump(ticks: int) -> Callable[[_Rig], None]:
-    def fault(rig: _Rig) -> None:
-        rig.proxy.faults.time_shift += ticks
-
-    return fault
-
-
-_FAULTS: Final[tuple[tuple[str, Callable[[_Rig], None]], ...]] = (
-    ("server killed", _kill),
-    ("packets lost, 10 %", _ratio("loss_ratio", 0.1)),
-    ("server stalls", _stall),
-    ("clock +1 h", _jump(_HOUR)),
-    ("connection cut", _cut),
-    ("payload corrupt, 20 %", _ratio("corrupt_ratio", 0.2)),
-    ("clock -1 h", _jump(-_HOUR)),
-    ("time stamps wrap", _jump(1 << 31)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +104,15 @@ def _watch(service: LiveService, samples: _Samples, until_s: float) -> None:
         time.sleep(min(1.0, max(0.0, until_s - time.monotonic())))
 
 
-def _run_faults(rig: _Rig, samples: _Samples, *, seconds: float, every_s: float) -> None:
+def _run_faults(rig: Rig, samples: _Samples, *, seconds: float, every_s: float) -> None:
     start_s = time.monotonic()
     number = 0
     while time.monotonic() - start_s < seconds:
         _watch(rig.service, samples, start_s + (number + 1) * every_s)
         samples.quiet.append(rig.service.resources())
-        name, fault = _FAULTS[number % len(_FAULTS)]
+        name, fault = FAULTS[number % len(FAULTS)]
         fault(rig)
-        took_s = rig.service.wait_for_frames(1, _PATIENCE_S)
+        took_s = rig.service.wait_for_frames(1, PATIENCE_S)
         samples.recovered_s.append((name, round(took_s, 2)))
         print(f"{name}: a frame {took_s:.2f} s later", file=sys.stderr, flush=True)
         number += 1
@@ -203,9 +140,9 @@ def soak(args: argparse.Namespace, clip: CodedClip, folder: Path) -> SoakFigures
         url = f"rtsp://127.0.0.1:{proxy.port}/camera"
         options = ("--config", str(_config(folder, args)), "--segment", f"{args.segment_s:g}s")
         with anonymize_service(url, [segments / "cam.mkv"], folder, *options) as service:
-            service.wait_for_frames(5, _PATIENCE_S)
+            service.wait_for_frames(5, PATIENCE_S)
             _watch(service, _Samples(), time.monotonic() + args.warm_up)
-            rig = _Rig(camera, proxy, service, held_s=min(5.0, args.every / 3))
+            rig = Rig(camera, proxy, service, held_s=min(5.0, args.every / 3))
             cpu_s, start_s = service.cpu_s(), time.monotonic()
             _run_faults(rig, samples, seconds=args.minutes * 60, every_s=args.every)
             used = (service.cpu_s() - cpu_s) / (time.monotonic() - start_s)
@@ -273,7 +210,8 @@ def _report(figures: SoakFigures) -> None:
         print(f"missed: {text}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The options of a soak."""
     parser = argparse.ArgumentParser(prog="benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--every", type=float, default=30.0, help="seconds between two faults")
@@ -292,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Soak; 0 when all bars are met, 1 when one is missed, 2 when it cannot run."""
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     width, height = (int(side) for side in args.size.split("x"))
     try:
         with tempfile.TemporaryDirectory() as scratch:
