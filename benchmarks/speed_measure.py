@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,6 +22,7 @@ from benchmarks.command_line import (
 __all__ = [
     "Cost",
     "Runner",
+    "command_peer",
     "measure_cost",
     "our_runner",
     "peer_missing",
@@ -131,6 +134,32 @@ def peer_runner(name: str, python: str, *options: str) -> Runner:
         return [python, "-c", call, "--keep-audio", *options, "-o", str(output), str(source)]
 
     return Runner(name, command, is_peer=True)
+
+
+def command_peer(text: str) -> Runner:
+    """Any other program, from `NAME=COMMAND` with {source} and {output} in the command.
+
+    Raises:
+        ArgumentTypeError: the text has another form.
+    """
+    name, _, command = text.partition("=")
+    words = shlex.split(command)
+    if not name or not any("{source}" in w for w in words):
+        raise argparse.ArgumentTypeError("NAME=COMMAND with {source} and {output} is needed")
+    if not any("{output}" in w for w in words):
+        raise argparse.ArgumentTypeError("the command lacks {output}")
+
+    def filled(source: Path, output: Path) -> list[str]:
+        places = {"{source}": str(source), "{output}": str(output)}
+        return [_replaced(word, places) for word in words]
+
+    return Runner(name, filled, is_peer=True)
+
+
+def _replaced(word: str, places: Mapping[str, str]) -> str:
+    for place, text in places.items():
+        word = word.replace(place, text)
+    return word
 
 
 def _run(runner: Runner, source: Path, scratch: Path) -> CommandResult:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.clips import BenchmarkError
-from benchmarks.speed_measure import Runner, measure_cost, peer_missing, recode_runner
+from benchmarks.speed_measure import (
+    Runner,
+    command_peer,
+    measure_cost,
+    peer_missing,
+    recode_runner,
+)
 from benchmarks.video_io import write_video
 from engines.arrays import UInt8Array
 
@@ -47,3 +54,16 @@ def test_decode_and_encode_alone_runs(tmp_path: Path, face_frames: list[UInt8Arr
 def test_missing_peer_gives_its_reason() -> None:
     reason = peer_missing(sys.executable)
     assert reason is None or "deface" in reason or "onnxruntime" in reason
+
+
+def test_any_other_program_may_be_measured() -> None:
+    runner = command_peer("blurrer=blur --in={source} -o {output} 'two words'")
+    assert (runner.name, runner.is_peer) == ("blurrer", True)
+    wanted = ["blur", "--in=a.mp4", "-o", "b.mp4", "two words"]
+    assert runner.command(Path("a.mp4"), Path("b.mp4")) == wanted
+
+
+@pytest.mark.parametrize("text", ["blur {source} {output}", "x=blur {source}", "x=blur {output}"])
+def test_a_program_without_places_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        command_peer(text)
