@@ -141,8 +141,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(describe_system().line())
     for title, table in all_tables(results).items():
         print(f"\n### {title}\n\n{table}")
+    print(f"\nCPU seconds: {results['cpu_s']}")
     if missing:
-        print(f"\ndeface: not run ({missing})")
+        print(f"deface: not run ({missing})")
     if args.json:
         write_json(args.json, results)
     if args.html:

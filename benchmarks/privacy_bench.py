@@ -39,8 +39,8 @@ class Settings:
     seeds: int = 3
     people: int | None = None
     per_person: int = 2
-    others: int = 400
-    grid_others: int = 150
+    others: int = 300
+    grid_others: int = 120
     grid: bool = True
     level_people: int = 15
     codec_people: int = 30
