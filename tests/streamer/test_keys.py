@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,3 +121,21 @@ def test_master_key_shows_nothing_and_can_be_wiped() -> None:
 def test_master_key_has_32_bytes() -> None:
     with pytest.raises(ValueError, match="32"):
         MasterKey(bytes(31))
+
+
+def test_calibrated_cost_follows_the_machine_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    master = MasterKey(bytes(32))
+    monkeypatch.setattr("streamer.keys.derive_master_key", lambda password, params: master)
+
+    def ticking(step_s: float) -> Callable[[], float]:
+        clock = itertools.count()
+        return lambda: next(clock) * step_s
+
+    # One pass "takes" 0.1 s here: half a second is five passes.
+    assert KdfParams.calibrated(0.5, now=ticking(0.1)).iterations == 5
+    assert KdfParams.calibrated(0.01, now=ticking(0.1)).iterations == 3  # never below the default
+    assert KdfParams.calibrated(9.0, now=ticking(0.1)).iterations == 16
+    salts = {KdfParams.calibrated(0.01, now=ticking(0.1)).salt for _ in range(2)}
+    assert len(salts) == 2
