@@ -37,8 +37,9 @@ _CANVAS_PX: Final = 160
 # Nose from the middle of the eyes in eye distances: about 0.6 at 40 degrees.
 _TURNED: Final = 0.3
 _PROFILE: Final = 0.7
-# Mean confidence of the 66 points below which parts of a face are hidden or out of focus.
-_HIDDEN_CONFIDENCE: Final = 0.45
+# Mean confidence of the 66 points: 0.69 to 0.87 on free faces of four development clips, 0.47 to
+# 0.62 behind a mask.
+_HIDDEN_CONFIDENCE: Final = 0.65
 
 
 @dataclass(frozen=True, slots=True)
