@@ -51,11 +51,11 @@ def test_half_a_minute_of_faults(tmp_path: Path) -> None:
         pytest.skip(str(exc))
     path = write_coded_clip(tmp_path / "clip.mp4", 450, size_hw=SIZE_HW, rate_hz=RATE_HZ)
     clip = CodedClip(path, face_judge(), every=45)
-    options = ["--minutes", "0.4", "--every", "6", "--warm-up", "3", "--segment-s", "10"]
+    options = ["--minutes", "0.4", "--every", "6", "--warm-up", "3", "--segment-s", "20"]
     found = soak(make_parser().parse_args([*options, "--detector-px", "320"]), clip, tmp_path)
     assert len(found.faults) >= 3
     assert found.frames > 3 * RATE_HZ
-    assert found.segments >= 2
+    assert found.segments >= 1
     assert found.exit_code == 0
     assert found.exposure.faces > 0
     assert found.exposure.exposed == ()
