@@ -16,7 +16,7 @@ from streamer.pieces import PieceNames, PiecePattern, Retention
 from streamer.redact import is_url, redact_url
 from streamer.sink_items import OutputTarget
 from streamer.sink_live import LiveSink
-from streamer.sink_publish import Publisher, PublishOptions
+from streamer.sink_publish import PublishOptions, make_publisher
 from streamer.sink_record import Recorder
 from streamer.sink_worker import OutputWorker, WorkerOptions
 
@@ -115,7 +115,7 @@ def open_outputs(
         output.timeout_s, output.rtsp_transport, output.tls_verify, output.ca_file
     )
     for url in plan.urls:
-        targets[redact_url(url)] = Publisher(url, options=connection, notices=notices)
+        targets[redact_url(url)] = make_publisher(url, options=connection, notices=notices)
     return {
         name: OutputWorker(
             name, target, options=_limits(config, target),

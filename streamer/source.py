@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -32,6 +33,7 @@ _KEPT_SIDE_DATA = frozenset(
 )  # fmt: skip
 # After this many read errors in a row the rest of a damaged file is given up.
 _MOST_READ_ERRORS = 64
+_UNTIMED = ("mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe")
 # A stream that ends this much before its stated end was cut off; less is rounding.
 _CUT_OFF_S = 0.5
 
@@ -92,8 +94,9 @@ class Source:
             self._container, number=number, name=name, notices=notices
         )
         self._decoder = VideoDecoder(
-            self._video, name=name, options=self.options, notices=notices, stats=self.stats
-        )
+            self._video, name=name, options=self.options, notices=notices, stats=self.stats,
+            arrival=time.monotonic if self._is_untimed_camera() else None,
+        )  # fmt: skip
         self._copies = copy_streams(self._container, name=name, notices=notices)
         self._kinds = {stream.index: stream.kind for stream in self._copies}
         self._clock = PacketClock(self._on_clock_restart)
@@ -101,6 +104,10 @@ class Source:
         self._ahead: list[Frame | CopiedPacket] = []
         self._described: object = None
         self.info: MediaInfo = self._read_to_first_frame()
+
+    def _is_untimed_camera(self) -> bool:
+        """Pictures over HTTP one by one: FFmpeg would count them as 25 a second."""
+        return self.options.mode == "live" and self._container.format.name in _UNTIMED
 
     def close(self) -> None:
         """Close the input; iteration must not go on afterwards."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -29,6 +29,7 @@ _MOST_WAITING = 16
 # Fewer packets than this say nothing about how much of a video is damaged.
 _FEWEST_TO_JUDGE = 20
 _DEFAULT_RATE_HZ = Fraction(25)
+_ARRIVAL_BASE = Fraction(1, 90000)
 
 
 @dataclass(slots=True)
@@ -63,6 +64,8 @@ class VideoDecoder:
         options: how to read.
         notices: takes what is lost.
         stats: counters to keep.
+        arrival: clock in seconds that gives frames the time of their arrival, for streams that
+            carry none; None to take the stream's own.
     """
 
     def __init__(
@@ -73,7 +76,10 @@ class VideoDecoder:
         options: SourceOptions,
         notices: Notices,
         stats: SourceStats,
+        arrival: Callable[[], float] | None = None,
     ) -> None:
+        self._arrival = arrival
+        self._start_s = 0.0
         self._stream = stream
         self._name = name
         self._options = options
@@ -128,7 +134,11 @@ class VideoDecoder:
             yield self._frame(decoded)
             return
         self._waiting.append(decoded)
-        if _time_of(decoded) is not None or len(self._waiting) >= _MOST_WAITING:
+        if (
+            self._arrival is not None
+            or _time_of(decoded) is not None
+            or len(self._waiting) >= _MOST_WAITING
+        ):
             yield from self._start()
 
     def _start(self) -> Iterator[Frame]:
@@ -178,7 +188,7 @@ class VideoDecoder:
         stats.damaged_frames += decoded.is_corrupt
         index = stats.frames
         stats.frames += 1
-        pts = index if self._untimed else self._clock.next(decoded.pts, decoded.dts)
+        pts = self._pts(decoded, index)
         duration = 1 if self._untimed else decoded.duration
         stats.end_pts = pts + duration if duration else None
         if self._options.mode == "live" and not converter.fits(decoded):
@@ -190,6 +200,11 @@ class VideoDecoder:
         pixels = converter.convert(decoded)
         return Frame(pixels, converter.color, pts, self.time_base, index)
 
+    def _pts(self, decoded: VideoFrame, index: int) -> int:
+        if self._arrival is not None:
+            return self._clock.next(round((self._arrival() - self._start_s) / self.time_base))
+        return index if self._untimed else self._clock.next(decoded.pts, decoded.dts)
+
     def _announce_losses(self, first: VideoFrame) -> None:
         if self._stream.metadata.get("alpha_mode") == "1":
             self._notices.add(f"{self._name}: transparency is not kept")
@@ -197,6 +212,10 @@ class VideoDecoder:
             self._notices.add(f"{self._name}: closed captions inside the video are not kept")
 
     def _set_clock(self, *, untimed: bool) -> None:
+        if self._arrival is not None:
+            self._start_s, self.time_base = self._arrival(), _ARRIVAL_BASE
+            self._clock = FrameClock(_ARRIVAL_BASE, 1 / _DEFAULT_RATE_HZ)
+            return
         self._untimed = untimed
         if untimed:
             # The header inside such a stream knows better than FFmpeg's guess of 25.
