@@ -7,6 +7,8 @@ from pathlib import Path
 
 from engines.errors import ConfigError, KeyLogError
 from streamer.key_log_erase import Receipt, erase_expired, erase_key_log
+from streamer.key_log_open import read_header
+from streamer.key_log_parts import later_parts
 
 __all__ = ["run"]
 
@@ -16,13 +18,23 @@ def run(args: argparse.Namespace) -> int:
     if not args.keylog and args.expired is None:
         raise ConfigError("name key logs to erase, or a folder with --expired FOLDER")
     for path in args.keylog:
-        _report(erase_key_log(path), args.receipts)
+        # The last part first: whoever finds a part must be able to find those after it.
+        for part in (*reversed(_parts_of(path)), path):
+            _report(erase_key_log(part), args.receipts)
     if args.expired is not None:
         if not args.expired.is_dir():
             raise ConfigError(f"{args.expired} is no folder")
         for receipt in erase_expired(args.expired):
             _report(receipt, args.receipts)
     return 0
+
+
+def _parts_of(path: Path) -> list[Path]:
+    """Later parts of the same recording; another recording's files are left alone."""
+    recording_id = read_header(path).header.recording_id
+    return [
+        part for part in later_parts(path) if read_header(part).header.recording_id == recording_id
+    ]
 
 
 def _report(receipt: Receipt, file: Path | None) -> None:

@@ -227,6 +227,13 @@ def test_logs_are_erased_with_a_receipt(desk: Desk, capsys: pytest.CaptureFixtur
     assert receipts.read_text() == out
     assert not desk.log.exists()
     assert [path.name for path in logs.iterdir()] == ["kept"]
+    first = write_log(desk.folder / "r.vskl", [], end=End(status="continued"))
+    write_log(desk.folder / "r.part0002.vskl", [], seed="b")
+    write_log(desk.folder / "r.part0003.vskl", [], header=make_header(recording_id=bytes(16)))
+    code, out, _ = run(capsys, "erase", first)
+    names = [Path(json.loads(line)["path"]).name for line in out.splitlines()]
+    assert names == ["r.part0002.vskl", "r.vskl"]
+    assert (desk.folder / "r.part0003.vskl").exists()  # another recording's
     assert run(capsys, "erase")[0] == 2
     assert run(capsys, "erase", desk.password)[0] == 6
     assert run(capsys, "erase", "--expired", desk.password)[0] == 2
