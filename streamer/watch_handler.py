@@ -174,7 +174,7 @@ class WatchHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.send_response(HTTPStatus.OK)
             self._send_headers(f"multipart/x-mixed-replace; boundary={_BOUNDARY}", {})
-            while not self._watch.stopping.is_set() and self._is_allowed():
+            while self._may_go_on(camera):
                 picture = self._watch.picture(camera)
                 if picture is not None:
                     head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
@@ -183,6 +183,12 @@ class WatchHandler(BaseHTTPRequestHandler):
                 self._watch.stopping.wait(1 / self._watch.config.preview_fps)
         finally:
             self._watch.streams.release()
+
+    def _may_go_on(self, camera: CameraEntry) -> bool:
+        """Whether the viewer may still look, and the camera is still there."""
+        watch = self._watch
+        is_there = watch.board.get(camera.name) is camera
+        return is_there and not watch.stopping.is_set() and self._is_allowed()
 
     def _text(self, status: HTTPStatus, text: str, headers: dict[str, str] | None = None) -> None:
         self._answer(status, text.encode(), "text/plain; charset=utf-8", headers)

@@ -106,6 +106,18 @@ def test_the_stream_goes_on_and_ends_with_the_server(board: CameraBoard) -> None
     connection.close()
 
 
+def test_a_camera_that_is_taken_away_ends_its_streams(board: CameraBoard) -> None:
+    with _server(board) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("GET", "/preview/gate%201%2Fnorth.mjpg")
+        answer = connection.getresponse()
+        assert answer.read1(1024)
+        board.remove("gate 1/north")
+        while answer.read1(65536):
+            pass
+        connection.close()
+
+
 def test_previews_can_be_turned_off(board: CameraBoard) -> None:
     with _server(board, previews=False) as server:
         assert _get(server, "/preview/gate%201%2Fnorth.jpg")[0] == 404
