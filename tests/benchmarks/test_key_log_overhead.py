@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from benchmarks import key_log_overhead
-from benchmarks.key_log_overhead import MODES, Overhead, main
+from benchmarks.key_log_overhead import MODES, Overhead, main, write_two_faces
+from streamer.source import open_source
 
 
 def overhead(log_ms: float) -> Overhead:
@@ -26,6 +28,14 @@ def test_exit_code_tells_whether_the_bar_holds(
     monkeypatch.setattr(key_log_overhead, "find_clips", lambda names, shared: [None])
     monkeypatch.setattr(key_log_overhead, "measure", lambda *_, **__: overhead(log_ms))
     assert main(["clip", "--mode", "sealed"]) == code
+
+
+def test_two_faces_clip_is_1080p(tmp_path: Path) -> None:
+    path = write_two_faces(tmp_path / "a.mp4", 3)
+    with open_source(path) as source:
+        frames = list(source.frames())
+    assert [frame.pixels.shape for frame in frames] == [(1620, 1920)] * 3
+    assert frames[0].pixels[300:780, 640:1280].std() > 20
 
 
 def test_nested_calls_count_once() -> None:
