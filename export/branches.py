@@ -87,7 +87,9 @@ def _any_of(condition: str) -> list[Any]:
 
 
 def _if_node(wheres: Sequence[Any], then_nodes: Sequence[Any], outputs: Sequence[Any]) -> Any:  # noqa: ANN401 - onnx protos are untyped
-    then_infos, else_infos, chosen, others = [], [], [], []
+    then_infos: list[Any] = []
+    else_infos: list[Any] = []
+    chosen, others = [], []
     for where, output in zip(wheres, outputs, strict=True):
         name = where.output[0]
         for infos, suffix in ((then_infos, "then"), (else_infos, "else")):

@@ -39,7 +39,13 @@ def _ask(git: str, *args: str) -> str:
 
 
 def write_metadata(
-    path: Path, *, name: str, version: str, licence: str, facts: Mapping[str, Any] | None = None
+    path: Path,
+    *,
+    name: str,
+    version: str,
+    licence: str,
+    commit: str | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
     """Write name, version, licence, inputs, outputs and training commit into an ONNX file.
 
@@ -50,6 +56,7 @@ def write_metadata(
         name: name of the model.
         version: version of the weights.
         licence: SPDX name of the weights' licence.
+        commit: of the code that trained it; None: of the code that is running.
         facts: further entries; values become JSON.
     """
     model = onnx.load(str(path))
@@ -57,7 +64,7 @@ def write_metadata(
         "name": name,
         "version": version,
         "licence": licence,
-        "training_commit": training_commit(),
+        "training_commit": training_commit() if commit is None else commit,
         "inputs": json.dumps(_shapes(model.graph.input)),
         "outputs": json.dumps(_shapes(model.graph.output)),
         **{key: json.dumps(value) for key, value in (facts or {}).items()},

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import onnx
 import onnxruntime as ort
 
 from engines.arrays import AnyArray, UInt8Array
@@ -18,12 +19,13 @@ from engines.loader import load_engine
 from engines.manifest import ModelManifest
 from export.inputs import recorded_inputs
 from export.parity import Difference, compare, tolerance_for
+from export.parts import split_generator
 from export.variants import VARIANTS, Variant, write_variant
 
 __all__ = ["RUNS", "ParityRow", "verify_model"]
 
 # What ships is held to its tolerance; variants that nobody gets unless he asks are only shown.
-_SHIPPED: Final = ("unoptimised", "pytorch", "cuda", "tensorrt")
+_SHIPPED: Final = ("unoptimised", "parts", "pytorch", "cuda", "tensorrt")
 RUNS: Final = (*_SHIPPED, *VARIANTS)
 _HALF_CPUS: Final = ("aarch64", "arm64")  # where ONNX Runtime has float16 kernels
 _Outputs = list[dict[str, AnyArray]]
@@ -35,7 +37,8 @@ class ParityRow:
 
     Attributes:
         model: name and version.
-        run: "unoptimised", "pytorch", "cuda", "tensorrt", "fp16" or "int8".
+        run: "unoptimised", "parts" (E_attr, then G), "pytorch", "cuda", "tensorrt", "fp16" or
+            "int8".
         difference: from ONNX Runtime on the CPU; None if it was not run.
         beyond: what is out of tolerance.
         counts: whether that makes the command fail.
@@ -114,6 +117,7 @@ def _outputs(
 ) -> _Outputs:
     ways: dict[str, Callable[[ModelManifest, Sequence[Mapping[str, AnyArray]]], _Outputs]] = {
         "unoptimised": _unoptimised,
+        "parts": _parts,
         "pytorch": _pytorch,
         "cuda": lambda m, f: _provider("cuda", m, f),
         "tensorrt": lambda m, f: _provider("tensorrt", m, f),
@@ -135,6 +139,22 @@ def _session(model: Path, level: Any, feeds: Sequence[Mapping[str, AnyArray]]) -
 
 def _unoptimised(manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]) -> _Outputs:
     return _session(manifest.path, ort.GraphOptimizationLevel.ORT_DISABLE_ALL, feeds)
+
+
+def _parts(manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]) -> _Outputs:
+    fused = onnx.load(str(manifest.path))
+    if {item.name for item in fused.graph.input} != {"crop", "identity"}:
+        raise _NotRunError("there is one part only")
+    level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.onnx" for number in range(2)]
+        for path, part in zip(paths, split_generator(fused), strict=True):
+            onnx.save(part, str(path))
+        wanted = {item.name for item in onnx.load(str(paths[1])).graph.input}
+        attributes = _session(paths[0], level, [{"crop": feed["crop"]} for feed in feeds])
+        joined = [{**one, **feed} for one, feed in zip(attributes, feeds, strict=True)]
+        picked = [{name: values[name] for name in wanted} for values in joined]
+        return _session(paths[1], level, picked)
 
 
 def _variant(

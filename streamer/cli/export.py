@@ -20,6 +20,8 @@ from streamer.cli.output import print_json
 __all__ = ["run"]
 
 _MODELS = ("detector", "landmarks", "encoder", "generator")
+_PICTURES = (".jpg", ".jpeg", ".png")
+_MOST_PICTURES = 128
 _EXIT_BEYOND = EngineError.exit_code
 
 
@@ -31,19 +33,27 @@ def run(args: argparse.Namespace) -> int:
     """
     manifests = [load_manifest(WEIGHTS_FOLDER / f"{name}.json") for name in args.model or _MODELS]
     try:
-        return _verify(args, manifests) if args.action == "verify" else _convert(args, manifests)
+        actions = {"verify": _verify, "convert": _convert, "parts": _write_parts}
+        return actions[args.action](args, manifests)
     except ImportError as exc:
         raise ConfigError(f"{exc}; pip install 'veilstream[export]'") from exc
 
 
-def _pictures() -> list[UInt8Array]:
-    """The portraits of the demo, RGB."""
-    folder = Path(streamer.sample.__file__).parent
+def _pictures(folder: Path | None = None) -> list[UInt8Array]:
+    """The first pictures of a folder, RGB; without one, the portraits of the demo.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    folder = folder or Path(streamer.sample.__file__).parent
     pictures = []
-    for path in sorted(folder.glob("*.jpg")):
+    paths = [path for path in sorted(folder.glob("*")) if path.suffix in _PICTURES]
+    for path in paths[:_MOST_PICTURES]:
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if picture is not None:
             pictures.append(np.ascontiguousarray(picture[..., ::-1], np.uint8))
+    if not pictures:
+        raise ConfigError(f"{folder} holds no pictures (.jpg, .png)")
     return pictures
 
 
@@ -90,11 +100,36 @@ def _convert(args: argparse.Namespace, manifests: Sequence[ModelManifest]) -> in
     written = []
     for manifest in manifests:
         engine = load_engine(manifest, provider="cpu", threads=1)
-        feeds = recorded_inputs(manifest, engine.inputs, _pictures())
+        feeds = recorded_inputs(manifest, engine.inputs, _pictures(args.calibrate))
         engine.close()
         written.append(write_variant_with_manifest(manifest, args.out, args.precision, feeds))
         if not args.json:
             print(f"wrote {written[-1]}")
     if args.json:
         print_json({"command": "export convert", "written": [str(path) for path in written]})
+    return 0
+
+
+def _write_parts(args: argparse.Namespace, _: Sequence[ModelManifest]) -> int:
+    import onnx
+
+    from export.metadata import read_metadata, write_metadata
+    from export.parts import split_generator
+
+    manifest = load_manifest(WEIGHTS_FOLDER / "generator.json")
+    licence = str(manifest.extra.get("licence", "unknown"))
+    commit = read_metadata(manifest.path).get("training_commit", "unknown")
+    args.out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for part in split_generator(onnx.load(str(manifest.path))):
+        path = args.out / f"{part.graph.name}.onnx"
+        onnx.save(part, str(path))
+        write_metadata(
+            path, name=part.graph.name, version=manifest.version, licence=licence, commit=commit
+        )
+        written.append(path)
+        if not args.json:
+            print(f"wrote {path}")
+    if args.json:
+        print_json({"command": "export parts", "written": [str(path) for path in written]})
     return 0

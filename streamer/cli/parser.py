@@ -162,7 +162,19 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Write NAME-PRECISION.onnx and its manifest.",
     )
     convert.add_argument("precision", choices=("fp16", "int8"))
-    convert.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to")
+    convert.add_argument(
+        "--calibrate", type=Path, metavar="FOLDER",
+        help="face pictures that INT8 is calibrated on (default: the portraits of the demo)",
+    )  # fmt: skip
+    parts = actions.add_parser(
+        "parts",
+        help="write E_attr and G of the generator as two files",
+        description="Write generator-attributes.onnx and generator-synthesis.onnx.",
+    )
+    parts.add_argument("--json", action="store_true", help="one JSON line instead of text")
+    parts.set_defaults(model=["generator"])
+    for writing in (convert, parts):
+        writing.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to")
     for action in (verify, convert):
         action.add_argument(
             "--model", action="append", choices=("detector", "landmarks", "encoder", "generator"),
