@@ -155,7 +155,9 @@ class GeneratorTraining:
         for name, chosen in (("own_rotated", rotated), ("own_other", ~rotated)):
             if chosen.any():
                 self._note(**{name: near[taught:][chosen].mean()})
-        loss = self.weights.identity * (1.0 - near).mean()
+        # Twice for the swaps: there it is the only thing that says who the new face is.
+        miss = torch.cat([1.0 - near[:taught], 2.0 * (1.0 - near[taught:])])
+        loss = self.weights.identity * miss.mean()
         hinge = old_identity_hinge(found[taught:], batch.identities[taught:], allowed=0.1)
         return loss + self.weights.old * hinge.mean()
 
