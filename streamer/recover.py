@@ -179,6 +179,8 @@ def _recover_with_log(
     if job.sampler is not None:
         with open_source(job.request.source) as source:
             job.sampler.plan(log.spans_s(), rotation_deg=source.info.rotation_deg)
+    if mode != "sealed":
+        _note_networks(job, log.header)
     lookup = log.frames(placement, job.request.span)
     done = job.run(_restorer(job, log, mode, placement), mode, lookup)
     _note_log(job, log, parts)
@@ -202,6 +204,17 @@ def _recover_with_log(
         seconds=now() - start_s,
         warnings=tuple(job.notices),
     )
+
+
+def _note_networks(job: _Job, header: KeyLogHeader) -> None:
+    """Say when other networks draw the faces than those that the recording was made with."""
+    ours = dict(job.models.hashes)
+    other = [name for name, digest in header.models if ours.get(name) != digest]
+    if other:
+        job.notices.add(
+            f"the recording was made with another {' and '.join(other)}: faces may come out "
+            "differently from what its own version would draw"
+        )
 
 
 def _note_log(job: _Job, log: RecoveryLog, parts: OpenParts[RecoverySource]) -> None:

@@ -15,7 +15,15 @@ import pytest
 from engines.errors import KeyLogError, KeyLogTamperedError, WrongPasswordError
 from streamer.config import AppConfig, KeyLogConfig
 from streamer.identity import IdentitySpace
-from streamer.key_log import Face, KeyLogReader, Record, TrackStart, inspect_outer
+from streamer.key_log import (
+    Face,
+    Gap,
+    KeyLogReader,
+    Record,
+    SealedPatch,
+    TrackStart,
+    inspect_outer,
+)
 from streamer.key_log_crypto import X25519Identity
 from streamer.key_log_parts import OpenParts, open_parts, part_path, read_links
 from streamer.key_rotation import KeyRotation
@@ -221,6 +229,28 @@ def test_swapped_parts_are_refused(tmp_path: Path) -> None:
     second.write_bytes(b)
     third.write_bytes(a)
     assert "does not continue" in parts_of(first).problems[0]
+
+
+def test_without_room_originals_go_and_faces_stay(tmp_path: Path) -> None:
+    config = KeyLogConfig(most_mib=0.0005, min_free_mib=0)
+    stream = Stream(tmp_path, PASSWORD, config=config)
+    stream.run(5)
+    stream.log.close()
+    records = read_all(stream.path, password=PASSWORD)
+    # The first track record alone has used up half a kibibyte.
+    assert sum(isinstance(r, SealedPatch) for r in records) <= 1
+    assert sum(isinstance(r, Face) for r in records) == 5
+    (gap,) = (r for r in records if isinstance(r, Gap))
+    assert (gap.last_pts, gap.reason) == (4, "disk short")
+    assert any("not kept any more" in text for text in stream.notices)
+
+
+def test_a_stream_may_stop_instead(tmp_path: Path) -> None:
+    config = KeyLogConfig(most_mib=0.0005, min_free_mib=0, when_short="stop")
+    stream = Stream(tmp_path, PASSWORD, config=config)
+    with pytest.raises(KeyLogError, match="says stop"):
+        stream.run(5)
+    stream.log.abort(keep=True)
 
 
 def test_irreversible_streams_rotate_without_files(tmp_path: Path) -> None:
