@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.cli_run import run  # noqa: F401 - a fixture
+
 # A loaded machine is no finding: examples may take as long as they like.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
 
 @pytest.fixture(autouse=True)
 def _operator_key(

@@ -3,118 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
-from engines.arrays import Float32Array, UInt8Array
+from engines.arrays import Float32Array
 from run_stream import main
 from streamer.aligner import similarity_from_landmarks
 from streamer.audit_log import verify_audit
 from streamer.color import crop_rgb
 from streamer.config import load_config
-from streamer.demo_sample import SAMPLE_FPS, SAMPLE_SIZE_HW, sample_frames
 from streamer.frames import ColorSpec
 from streamer.identity import identify
 from streamer.models import Models, load_models
-from streamer.sink_demo import DemoSink
+from tests.cli_run import (
+    FRAMES,
+    PASSWORD,
+    Run,
+    face_difference,
+    last_json,
+    pictures_of,
+    recover_run,
+    run_command,
+    times_of,
+)
 from tests.media import copy_packets
-
-PASSWORD = "correct horse battery staple"
-FRAMES = 30
-ROOT = Path(__file__).resolve().parents[1]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A sample that was anonymised once for all tests."""
-
-    folder: Path
-    sample: Path
-    out: Path
-    keylog: Path
-    password_file: Path
-    summary: dict[str, object]
-
-
-def _last_json(text: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(text.strip().splitlines()[-1])
-    return found
-
-
-def _pictures(path: Path) -> list[UInt8Array]:
-    with av.open(str(path)) as container:
-        return [
-            np.asarray(f.to_ndarray(format="yuv420p"), np.uint8) for f in container.decode(video=0)
-        ]
-
-
-def _times(path: Path) -> list[float]:
-    with av.open(str(path)) as container:
-        return [float(f.time or 0) for f in container.decode(video=0)]
-
-
-def _write_sample(path: Path, *, duration_s: float) -> None:
-    with DemoSink(path, SAMPLE_SIZE_HW, fps=SAMPLE_FPS) as sink:
-        for pixels in sample_frames(duration_s):
-            sink.write_sample(pixels)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("cli")
-    sample, out = folder / "in put ä.mp4", folder / "out.mp4"
-    _write_sample(sample, duration_s=FRAMES / SAMPLE_FPS)
-    password_file = folder / "password"
-    password_file.touch(mode=0o600)
-    password_file.write_text(PASSWORD + "\n", encoding="utf-8")
-    done = _command("anonymize", str(sample), "--out", str(out),
-                    "--password-file", str(password_file), "--json", "--quiet")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return Run(folder, sample, out, folder / "out.mp4.vskl", password_file, _last_json(done.stdout))
-
-
-def _command(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "run_stream.py"), *args],
-        capture_output=True, text=True, timeout=240, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def _recover(run: Run, name: str, *args: str, password: Path | None = None) -> Path:
-    out = run.folder / name
-    code = main([
-        "recover", str(run.out), "--keylog", str(run.keylog), "--out", str(out), "--quiet",
-        "--reason", "a test", "--password-file", str(password or run.password_file), *args,
-    ])  # fmt: skip
-    assert code == 0
-    return out
-
-
-def _face_difference(a: Sequence[UInt8Array], b: Sequence[UInt8Array]) -> float:
-    """Mean luma difference around the middle actor's face."""
-    return float(
-        np.mean([np.abs(x[150:280, 430:530].astype(int) - y[150:280, 430:530]).mean()
-                 for x, y in zip(a, b, strict=True)])
-    )  # fmt: skip
 
 
 def test_anonymize_keeps_frames_and_times_and_changes_faces(run: Run) -> None:
     assert run.summary["frames"] == FRAMES
     assert int(str(run.summary["replaced"])) >= 2 * FRAMES
-    assert _times(run.out) == pytest.approx(_times(run.sample), abs=1e-6)
-    before, after = _pictures(run.sample), _pictures(run.out)
-    assert _face_difference(before, after) > 8
+    assert times_of(run.out) == pytest.approx(times_of(run.sample), abs=1e-6)
+    before, after = pictures_of(run.sample), pictures_of(run.out)
+    assert face_difference(before, after) > 8
     outside = np.abs(before[0][:60].astype(int) - after[0][:60]).mean()
     assert outside < 3
     assert run.keylog.stat().st_mode & 0o777 == 0o600
@@ -122,9 +46,9 @@ def test_anonymize_keeps_frames_and_times_and_changes_faces(run: Run) -> None:
 
 
 def test_sealed_recovery_is_the_original(run: Run) -> None:
-    out = _recover(run, "sealed.mp4", "--mode", "sealed")
-    assert _times(out) == pytest.approx(_times(run.sample), abs=1e-6)
-    before, after = _pictures(run.sample), _pictures(out)
+    out = recover_run(run, "sealed.mp4", "--mode", "sealed")
+    assert times_of(out) == pytest.approx(times_of(run.sample), abs=1e-6)
+    before, after = pictures_of(run.sample), pictures_of(out)
     errors = [
         (x[150:280, 430:530].astype(float) - y[150:280, 430:530]) ** 2
         for x, y in zip(before, after, strict=True)
@@ -134,7 +58,7 @@ def test_sealed_recovery_is_the_original(run: Run) -> None:
 
 def _landmarks(path: Path, models: Models) -> list[Float32Array]:
     """Where the three faces of frame 10 are, from left to right: (5, 2) each."""
-    found = models.detector.detect_i420([_pictures(path)[10]])[0]
+    found = models.detector.detect_i420([pictures_of(path)[10]])[0]
     return [found.landmarks_px[row] for row in np.argsort(found.boxes_xyxy_px[:, 0])]
 
 
@@ -142,7 +66,7 @@ def _identities(
     path: Path, models: Models, landmarks_px: Sequence[Float32Array]
 ) -> list[Float32Array]:
     """What our encoder says of the faces at these places of frame 10."""
-    pixels, found = _pictures(path)[10], []
+    pixels, found = pictures_of(path)[10], []
     for points in landmarks_px:
         matrix = similarity_from_landmarks(points, 160)
         crop = crop_rgb(pixels, ColorSpec(matrix=6), matrix, 160)[24:136, 24:136]
@@ -161,21 +85,21 @@ def test_faces_are_others_and_the_stored_identity_brings_them_nearer(run: Run) -
     original = _identities(run.sample, models, places)
     lost = _likeness(original, _identities(run.out, models, places))
     assert lost < 0.35
-    assisted = _recover(run, "assisted.mp4", "--mode", "assisted")
+    assisted = recover_run(run, "assisted.mp4", "--mode", "assisted")
     assert _likeness(original, _identities(assisted, models, places)) > lost
     models.close()
 
 
 def test_generative_recovery_draws_the_faces_again(run: Run) -> None:
-    before = _pictures(run.out)
-    after = _pictures(_recover(run, "generative.mp4", "--mode", "generative"))
+    before = pictures_of(run.out)
+    after = pictures_of(recover_run(run, "generative.mp4", "--mode", "generative"))
     assert len(after) == FRAMES
-    assert _face_difference(before, after) > 4
+    assert face_difference(before, after) > 4
 
 
 def test_only_the_tracks_asked_for_come_back(run: Run) -> None:
-    out = _recover(run, "one.mp4", "--mode", "sealed", "--track", "1")
-    before, hidden, after = _pictures(run.sample), _pictures(run.out), _pictures(out)
+    out = recover_run(run, "one.mp4", "--mode", "sealed", "--track", "1")
+    before, hidden, after = pictures_of(run.sample), pictures_of(run.out), pictures_of(out)
     nearer = sum(
         np.abs(a.astype(int) - h)[:480, x : x + 320].mean() > 1.5
         for x in (0, 320, 640)
@@ -198,15 +122,15 @@ def test_a_wrong_password_is_one_line_and_exit_7(
     assert capsys.readouterr().err == "error: the password does not open this key log\n"
     assert not out.exists()
     assert main([*args, "--force"]) == 0
-    before, forced = _pictures(run.sample), _pictures(out)
-    assert _face_difference(before, forced) > 5
+    before, forced = pictures_of(run.sample), pictures_of(out)
+    assert face_difference(before, forced) > 5
 
 
 def test_inspect_shows_the_outside_and_with_the_password_all(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["inspect", str(run.keylog), "--json"]) == 0
-    outside = _last_json(capsys.readouterr().out)
+    outside = last_json(capsys.readouterr().out)
     assert outside["complete"] is True
     assert outside["damage"] == []
     assert "track_list" not in outside
@@ -261,7 +185,7 @@ def test_bad_input_is_one_clear_line(
 
 
 def test_without_terminal_and_file_the_password_is_asked_for_in_words(run: Run) -> None:
-    done = _command("anonymize", str(run.sample), "--out", str(run.folder / "n.mp4"))
+    done = run_command("anonymize", str(run.sample), "--out", str(run.folder / "n.mp4"))
     assert done.returncode == 2
     assert "--password-file" in done.stderr
     assert "Traceback" not in done.stderr
@@ -275,33 +199,6 @@ def test_irreversible_writes_no_log(run: Run) -> None:
     assert not (run.folder / "gone.mp4.vskl").exists()
 
 
-def _start_long_job(run: Run, name: str) -> tuple[subprocess.Popen[str], Path, Path]:
-    """Anonymise five seconds in the background; returns once a part of the output is written."""
-    long, out = run.folder / f"{name}_in.mp4", run.folder / f"{name}.mp4"
-    _write_sample(long, duration_s=5)
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run_stream.py"), "anonymize", str(long), "--out", str(out),
-         "--password-file", str(run.password_file), "--quiet"],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    partial = out.with_name(f"{name}.partial.mp4")
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and process.poll() is None:
-        if partial.exists() and partial.stat().st_size > 20_000:
-            break
-        time.sleep(0.02)
-    return process, long, out
-
-
-def test_sigterm_finishes_the_file_and_closes_the_log(run: Run) -> None:
-    process, _, out = _start_long_job(run, "stopped")
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
-    assert 0 < len(_pictures(out)) < 125
-    assert main(["inspect", str(run.folder / "stopped.mp4.vskl")]) == 0
-
-
 def test_recovery_makes_sheet_report_and_a_signed_note(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -310,7 +207,7 @@ def test_recovery_makes_sheet_report_and_a_signed_note(
                  "--reason", "case <12>", "--by", "R. Owner", "--audit-log", str(audit),
                  "--sheet", str(sheet), "--report", str(report), "--from", "0.2", "--to", "0:00.6",
                  "--password-file", str(run.password_file)])  # fmt: skip
-    facts = _last_json(capsys.readouterr().out)
+    facts = last_json(capsys.readouterr().out)
     assert code == 0
     assert facts["frames_proven"] == facts["frames_with_faces"] == 11
     assert "nothing was changed, cut, moved or added in the video stream" in str(facts["video"])
@@ -339,25 +236,10 @@ def test_remuxed_video_comes_back_and_is_proven(
                  "--out", str(out), "--reason", "a test", "--mode", "sealed",
                  "--password-file", str(run.password_file)])  # fmt: skip
     assert code == 0
-    facts = _last_json(capsys.readouterr().out)
+    facts = last_json(capsys.readouterr().out)
     assert facts["frames_proven"] == facts["frames_with_faces"] == FRAMES
     assert "later than they were recorded" in str(facts["video"])
-    assert _face_difference(_pictures(run.sample), _pictures(out)) < 4
-
-
-def test_sigkill_leaves_what_plays_and_recovers(run: Run) -> None:
-    process, long, out = _start_long_job(run, "killed")
-    process.kill()
-    process.communicate(timeout=60)
-    assert not out.exists()
-    recovered = run.folder / "killed_back.mp4"
-    code = main(["recover", str(run.folder / "killed.partial.mp4"), "--out", str(recovered),
-                 "--keylog", str(run.folder / "killed.mp4.vskl"), "--mode", "sealed", "--quiet",
-                 "--reason", "a test", "--password-file", str(run.password_file)])  # fmt: skip
-    assert code == 0
-    before, after = _pictures(long), _pictures(recovered)
-    assert len(after) >= 10
-    assert _face_difference(before[: len(after)], after) < 4
+    assert face_difference(pictures_of(run.sample), pictures_of(out)) < 4
 
 
 def test_doctor_finds_this_machine_fit(capsys: pytest.CaptureFixture[str]) -> None:
