@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -162,9 +163,12 @@ class LiveSource:
                 self._notices.add(f"{exc}; trying to reconnect")
             finally:
                 source.close()
+            source = None
+            # PyAV's containers and streams refer to each other: without this, decoders and their
+            # threads stay until Python happens to look, and a bad line makes hundreds of them.
+            gc.collect()
             if self._options.is_file:
                 return
-            source = None
 
     def close(self) -> None:
         """Close the first connection if nobody has iterated over it."""

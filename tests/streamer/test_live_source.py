@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -83,6 +84,18 @@ def test_goes_on_after_the_camera_hung_up(stream: bytes) -> None:
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert len({frame.pixels.shape for frame in frames}) == 1
     assert len({frame.time_base for frame in frames}) == 1
+
+
+@pytest.mark.network
+def test_lost_connections_leave_no_threads_behind(stream: bytes) -> None:
+    stop, threads = StopRequest(), list[int]()
+    with _camera(stream, answers=12) as url:
+        for item in _source(url, stop):
+            if isinstance(item, Reconnected):
+                threads.append(len(os.listdir("/proc/self/task")))
+            if len(threads) == 10:
+                stop.set()
+    assert max(threads) == threads[0]
 
 
 @pytest.mark.network
