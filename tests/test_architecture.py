@@ -63,8 +63,9 @@ def test_imports_point_one_way(path: Path) -> None:
         assert module not in NEVER.get(name, ()), f"{name} must not import {module}"
 
 
-def test_the_sink_cannot_name_a_source_frame() -> None:
-    tree = ast.parse((ROOT / "streamer/sink.py").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("path", sorted((ROOT / "streamer").glob("sink*.py")), ids=lambda p: p.name)
+def test_a_sink_cannot_name_a_source_frame(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {
         alias.name
         for node in ast.walk(tree)
