@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -108,3 +108,53 @@ def test_an_incomplete_manifest_is_named(tmp_path: Path) -> None:
         load_manifest(path)
     with pytest.raises(EngineLoadError, match="cannot be read"):
         load_manifest(tmp_path / "nowhere.json")
+
+
+class _Session:
+    """What ONNX Runtime gives when a provider starts, or silently does not."""
+
+    starts = True
+    asked: ClassVar[list[list[str]]] = []
+
+    def __init__(self, model: bytes, options: object, *, providers: list[str]) -> None:
+        self.asked.append(providers)
+        self._providers = providers if self.starts else ["CPUExecutionProvider"]
+
+    def get_providers(self) -> list[str]:
+        return self._providers
+
+    def get_inputs(self) -> list[object]:
+        return []
+
+    get_outputs = get_inputs
+
+
+@pytest.fixture
+def cuda_build(monkeypatch: pytest.MonkeyPatch) -> type[_Session]:
+    """A build of ONNX Runtime with CUDA; no GPU was there when this was written."""
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("engines.ort_engine.ort.get_available_providers", lambda: providers)
+    monkeypatch.setattr("engines.ort_engine.ort.InferenceSession", _Session)
+    monkeypatch.setattr(_Session, "starts", True)
+    monkeypatch.setattr(_Session, "asked", [])
+    return _Session
+
+
+def test_cuda_is_taken_where_it_starts(manifest: ModelManifest, cuda_build: type[_Session]) -> None:
+    engine = load_engine(manifest, provider="auto")
+    info = engine.describe()
+    assert (info.backend, info.provider) == ("onnxruntime", "cuda")
+    assert "no tensorrt" in info.reason
+    # CUDA alone: a list with the CPU behind it would fall back without a word.
+    assert cuda_build.asked == [["CUDAExecutionProvider"]]
+
+
+def test_cuda_that_falls_back_in_silence_is_an_error(
+    manifest: ModelManifest, cuda_build: type[_Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda_build, "starts", False)
+    with pytest.raises(EngineLoadError, match="CUDAExecutionProvider cannot start here"):
+        load_engine(manifest, provider="cuda")
+    info = load_engine(manifest, provider="auto").describe()
+    assert info.provider == "cpu"
+    assert "no cuda: CUDAExecutionProvider cannot start here" in info.reason
