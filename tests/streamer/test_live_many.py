@@ -19,7 +19,12 @@ from benchmarks.live_run import recordings
 from benchmarks.live_service import LiveService
 from tests.live_faults import PATIENCE_S, SIZE_HW, face_judge
 
-pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.slow,
+    pytest.mark.soak,
+    pytest.mark.timeout(900),
+]
 
 _RATE_HZ = 5
 
@@ -90,7 +95,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
-@pytest.mark.parametrize("good", [2, pytest.param(6, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("good", [2, 6])
 def test_failing_cameras_do_not_touch_the_others(
     good: int, slow_clip: CodedClip, tmp_path: Path
 ) -> None:
