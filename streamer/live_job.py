@@ -51,6 +51,7 @@ class _LiveJob:
     def __init__(
         self,
         request: LiveRequest,
+        plan: OutputPlan,
         config: AppConfig,
         password: bytes | None,
         models: Models,
@@ -64,7 +65,7 @@ class _LiveJob:
     ) -> None:
         self._status, self._progress, self._now = status, progress, now
         self.notices = Notices(status.error)
-        self._plan = plan_outputs(request, config)
+        self._plan = plan
         self.source = LiveSource(
             with_credentials(request.url, config.live.credentials),
             options=request.options, notices=self.notices, stop=stop, now=now,
@@ -236,11 +237,12 @@ def anonymize_live(
     """
     status = status or CameraStatus(display_name(request.url), now=now)
     status.job_started()
+    plan = plan_outputs(request, config)  # what is wrong here is told before networks are loaded
     with ExitStack() as stack:
         models = load_models(config, threads=worker_count(config))
         stack.callback(models.close)
         job = _LiveJob(
-            request, config, password, models, stack,
+            request, plan, config, password, models, stack,
             stop=stop, progress=progress, status=status, rotation=rotation, now=now,
         )  # fmt: skip
         job.run()
