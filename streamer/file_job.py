@@ -24,6 +24,7 @@ from streamer.progress import ProgressSink
 from streamer.render_pass import RenderPass
 from streamer.sink import Sink, open_sink
 from streamer.source import Source, SourceOptions, SourceStats, open_source
+from streamer.source_convert import Scaler
 
 __all__ = ["FileReport", "FileRequest", "anonymize_file", "worker_count"]
 
@@ -101,11 +102,12 @@ class _FileJob:
         self._password = password
         self._workers = worker_count(config)
         self._cleanup = ExitStack()
+        self._scaler = Scaler()
         self.notices = Notices()
 
     def __enter__(self) -> _FileJob:
         with self._cleanup as stack:
-            # Kept for the first pass: opening a file twice can cost seconds (colour tables).
+            # Kept for the first pass: opening it is not free.
             self._source = stack.enter_context(self._open_source())
             self._info = self._kept(self._source.info)
             self.models = load_models(self._config, threads=1)
@@ -131,7 +133,7 @@ class _FileJob:
         return dataclasses.replace(info, copy_streams=kept)
 
     def _open_source(self) -> AbstractContextManager[Source]:
-        options = SourceOptions(mode="file", rate_hz=self._request.rate_hz)
+        options = SourceOptions(mode="file", rate_hz=self._request.rate_hz, scaler=self._scaler)
         return open_source(self._request.source, options=options, notices=self.notices)
 
     @contextmanager

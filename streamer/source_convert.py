@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.video.format import VideoFormat
 
-__all__ = ["FrameConverter", "bit_depth"]
+__all__ = ["FrameConverter", "Scaler", "bit_depth"]
+
+Scaler: TypeAlias = VideoReformatter
+"""Scales and converts pictures; for HDR it holds tables that take seconds to make."""
 
 _PLANAR_420 = ("yuv420p", "yuvj420p")
 _GRAY = "gray"
@@ -45,13 +48,16 @@ class FrameConverter:
         first: first decoded frame.
         name: source as it may be shown.
         notices: takes what is lost.
+        scaler: one that was used before for the same stream; None makes one.
     """
 
-    def __init__(self, first: VideoFrame, *, name: str, notices: Notices) -> None:
+    def __init__(
+        self, first: VideoFrame, *, name: str, notices: Notices, scaler: Scaler | None = None
+    ) -> None:
         self._size_hw = first.height, first.width
         self._name = name
         self._notices = notices
-        self._swscale = VideoReformatter()
+        self._swscale = Scaler() if scaler is None else scaler
         self._color = _output_color(first)
         self._announce(first)
 

@@ -153,7 +153,9 @@ class VideoDecoder:
                 frame.pts = known - back * step
         self.first = waiting[0]
         self._announce_losses(self.first)
-        self.converter = FrameConverter(self.first, name=self._name, notices=self._notices)
+        self.converter = FrameConverter(
+            self.first, name=self._name, notices=self._notices, scaler=self._options.scaler
+        )
         for frame in waiting:
             yield self._frame(frame)
 

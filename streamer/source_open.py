@@ -17,6 +17,7 @@ import av.container
 
 from engines.errors import MediaError, SourceOpenError
 from streamer.redact import display_name, is_url
+from streamer.source_convert import Scaler
 
 __all__ = ["SourceOptions", "is_playlist", "open_container", "translate_av_errors"]
 
@@ -45,6 +46,8 @@ class SourceOptions:
         rtsp_transport: how RTSP carries the media.
         tls_verify: whether the certificate of an encrypted connection must be valid.
         ca_file: certificates to trust instead of the system's.
+        scaler: what converts the pictures; give the same one to read a file again, since its
+            tables for high dynamic range take seconds to make. One source at a time uses it.
     """
 
     mode: Literal["file", "live"] = "file"
@@ -56,6 +59,7 @@ class SourceOptions:
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     tls_verify: bool = True
     ca_file: Path | None = None
+    scaler: Scaler | None = None
 
 
 @contextmanager
