@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 _ZERO_NONCE: Final = bytes(12)
+# A stream of months has any number of tracks.
+_MOST_KNOWN_KEYS: Final = 256
 _LABEL: Final = b"veilstream-keylog/1 "
 
 
@@ -70,10 +72,12 @@ class FileKeys:
         core_hash: 32 bytes.
     """
 
-    __slots__ = ("_file_key", "core_hash")
+    __slots__ = ("_above", "_file_key", "core_hash")
 
     def __init__(self, file_key: bytes, core_hash: bytes) -> None:
         self._file_key = bytearray(file_key)
+        # Keys of the tracks in use: a track has a chunk for every flush.
+        self._above: dict[int, bytearray] = {}
         self.core_hash = core_hash
 
     def __repr__(self) -> str:
@@ -97,6 +101,12 @@ class FileKeys:
         """Overwrite the file key. Copies made by libraries cannot be reached from Python."""
         self._file_key[:] = bytes(len(self._file_key))
         self._file_key.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        for key in self._above.values():
+            key[:] = bytes(len(key))
+        self._above.clear()
 
     def header_mac(self, data: bytes) -> bytes:
         """MAC over the header's bytes; 32 bytes."""
@@ -118,8 +128,13 @@ class FileKeys:
 
     def chunk_key(self, prefix: ChunkPrefix) -> bytes:
         """The key that opens one chunk and nothing else."""
-        has_track = prefix.kind.has_track
-        above = self.track_key(prefix.track_id) if has_track else self.general_key()
+        above = self._above.get(prefix.track_id)
+        if above is None:
+            has_track = prefix.kind.has_track
+            key = self.track_key(prefix.track_id) if has_track else self.general_key()
+            if len(self._above) >= _MOST_KNOWN_KEYS:
+                self._forget()
+            above = self._above[prefix.track_id] = bytearray(key)
         info = _LABEL + b"chunk" + struct.pack("<QB", prefix.index, prefix.kind)
         return derive_key(above, salt=b"", info=info)
 

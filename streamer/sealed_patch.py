@@ -139,8 +139,12 @@ def seal_region(
         is_lossless: keep every bit, at about twice the size and six times the time.
     """
     x, y, width, height = rect
-    planes = cut_planes(pixels, x=x, y=y, width=width, height=height)
-    payload = encode_planes(planes, is_lossless=is_lossless)
+    luma, u, v = _views(pixels)
+    _check_rect(luma, x, y, width, height)
+    rows, columns = slice(y // 2, (y + height) // 2), slice(x // 2, (x + width) // 2)
+    # Straight into the image that is coded: copies of large faces cost as much as encryption.
+    stacked = _stacked(luma[y : y + height, x : x + width], u[rows, columns], v[rows, columns])
+    payload = _encode(stacked, min_psnr_db=MIN_PSNR_DB, is_lossless=is_lossless)
     return SealedPatch(track_id, pts, x, y, width, height, payload)
 
 
@@ -148,11 +152,15 @@ def encode_planes(
     planes: Planes, *, min_psnr_db: float = MIN_PSNR_DB, is_lossless: bool = False
 ) -> bytes:
     """Payload whose decoding is within `min_psnr_db` of every plane, or exact."""
-    stacked = _stack(planes)
+    stacked = _stacked(planes.y, planes.u, planes.v)
+    return _encode(stacked, min_psnr_db=min_psnr_db, is_lossless=is_lossless)
+
+
+def _encode(stacked: UInt8Array, *, min_psnr_db: float, is_lossless: bool) -> bytes:
     if not is_lossless:
         for quality in _JPEG_QUALITIES:
             done, data = cv2.imencode(".jpg", stacked, (cv2.IMWRITE_JPEG_QUALITY, quality))
-            if done and _is_close(planes, _decode_image(data, stacked.shape), min_psnr_db):
+            if done and _is_close(stacked, _decode_image(data, stacked.shape), min_psnr_db):
                 return bytes([_JPEG]) + data.tobytes()
     done, data = cv2.imencode(".png", stacked, _PNG_OPTIONS)
     if done and len(data) < stacked.size:
@@ -208,22 +216,25 @@ def _check_rect(luma: UInt8Array, x: int, y: int, width: int, height: int) -> No
         raise ValueError(f"region {x},{y} {width}x{height} is not even or not inside the frame")
 
 
-def _stack(planes: Planes) -> UInt8Array:
+def _stacked(y: UInt8Array, u: UInt8Array, v: UInt8Array) -> UInt8Array:
     """(3H/2, W): Y above, below it U and V side by side (so that rows stay neighbours)."""
-    height, width = planes.y.shape
+    height, width = y.shape
     stacked = np.empty((height * 3 // 2, width), np.uint8)
-    stacked[:height] = planes.y
-    stacked[height:, : width // 2] = planes.u
-    stacked[height:, width // 2 :] = planes.v
+    for place, plane in zip(_planes_of(stacked), (y, u, v), strict=True):
+        place[:] = plane
     return stacked
 
 
-def _unstack(stacked: UInt8Array) -> Planes:
+def _planes_of(stacked: UInt8Array) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+    """Views of Y, U and V in a stacked image."""
     height, width = stacked.shape[0] * 2 // 3, stacked.shape[1]
     below = stacked[height:]
-    return Planes(
-        stacked[:height].copy(), below[:, : width // 2].copy(), below[:, width // 2 :].copy()
-    )
+    return stacked[:height], below[:, : width // 2], below[:, width // 2 :]
+
+
+def _unstack(stacked: UInt8Array) -> Planes:
+    y, u, v = _planes_of(stacked)
+    return Planes(y.copy(), u.copy(), v.copy())
 
 
 def _decode_image(data: UInt8Array, shape: tuple[int, ...]) -> UInt8Array:
@@ -237,14 +248,11 @@ def _decode_image(data: UInt8Array, shape: tuple[int, ...]) -> UInt8Array:
     return decoded
 
 
-def _is_close(planes: Planes, stacked: UInt8Array, min_psnr_db: float) -> bool:
-    height, width = planes.y.shape
-    below = stacked[height:]
-    decoded = (stacked[:height], below[:, : width // 2], below[:, width // 2 :])
+def _is_close(original: UInt8Array, decoded: UInt8Array, min_psnr_db: float) -> bool:
     limit = 255.0**2 / 10.0 ** (min_psnr_db / 10.0)
     return all(
         cv2.norm(have, want, cv2.NORM_L2SQR) <= limit * want.size
-        for have, want in zip(decoded, (planes.y, planes.u, planes.v), strict=True)
+        for have, want in zip(_planes_of(decoded), _planes_of(original), strict=True)
     )
 
 
