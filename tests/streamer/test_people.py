@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from engines.arrays import Float32Array
 from engines.embedder import FaceEmbedder
-from engines.errors import EngineRunError
+from engines.errors import ConfigError, EngineRunError
 from engines.types import TensorSpec
+from streamer.config import CONFIGS_FOLDER, load_config
 from streamer.config_rules import RulesConfig
 from streamer.frames import Frame
-from streamer.people import PeopleRule, Person, Shown
+from streamer.models import load_models
+from streamer.people import PeopleRule, Person, Shown, enroll
 from streamer.plan import FramePlan, PlannedFace
 from tests.factories import CROP_PX, FakeEngine, make_frame, transform_at
 
@@ -128,3 +131,18 @@ def test_only_needs_to_be_asked_for_twice() -> None:
 def test_the_default_hides_everybody() -> None:
     assert RulesConfig().keep_visible == ()
     assert RulesConfig().only == ()
+
+
+@pytest.mark.slow
+def test_enrolled_people_are_told_apart(tmp_path: Path) -> None:
+    models = load_models(load_config(None), threads=1)
+    pictures = sorted((CONFIGS_FOLDER.parent / "streamer" / "sample").glob("*.jpg"))
+    people = enroll(pictures, models.detector, models.embedder)
+    alike = np.stack([one.embedding for one in people])
+    assert [one.name for one in people] == [path.stem for path in pictures]
+    assert (alike @ alike.T - np.eye(len(people)) < RulesConfig().keep_visible_cosine).all()
+    nobody = tmp_path / "nobody.png"
+    assert cv2.imwrite(str(nobody), np.full((200, 200, 3), 90, np.uint8))
+    with pytest.raises(ConfigError, match="0 were found"):
+        enroll([nobody], models.detector, models.embedder)
+    models.close()
