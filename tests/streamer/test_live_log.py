@@ -37,6 +37,9 @@ PASSWORD = b"correct horse battery staple"
 MODELS: Any = SimpleNamespace(hashes=(), space=IdentitySpace(np.eye(8, dtype=np.float32)))
 INFO: Any = SimpleNamespace(size_hw=(720, 1280), time_base=Fraction(1, 25), name="camera")
 Z = np.eye(8, dtype=np.float32)
+OWNER = identity(1)
+# A password costs a quarter of a second each time.
+FOR_OWNER = KeyLogConfig(min_free_mib=0, recipients=(public_text(OWNER.public),))
 
 
 class Stream:
@@ -88,7 +91,7 @@ def read_all(
 
 
 def test_a_stream_goes_on_over_rotations(tmp_path: Path) -> None:
-    stream = Stream(tmp_path, PASSWORD)
+    stream = Stream(tmp_path, config=FOR_OWNER)
     stream.run(6)
     stream.rotation.ask()
     stream.run(5, tracks=(1, 2))
@@ -99,7 +102,7 @@ def test_a_stream_goes_on_over_rotations(tmp_path: Path) -> None:
     assert [path.exists() for path in paths] == [True] * 3
     assert paths[1].name == "a.mp4.part0002.vskl"
     assert paths[1].stat().st_mode & 0o777 == 0o600
-    logs = [read_all(path, password=PASSWORD) for path in paths]
+    logs = [read_all(path, identities=[OWNER]) for path in paths]
     assert [sum(isinstance(r, Face) for r in log) for log in logs] == [6, 10, 3]
     links = [read_links(path) for path in paths]
     assert [link.is_continued for link in links] == [True, True, False]
@@ -112,7 +115,7 @@ def test_a_stream_goes_on_over_rotations(tmp_path: Path) -> None:
     assert [start.revision for start in starts] == [0, 1, 2]
     # Groups of pictures are whole, although two of them lie across a rotation.
     with ExitStack() as stack:
-        parts = open_parts(stream.path, opener(stack, password=PASSWORD))
+        parts = open_parts(stream.path, opener(stack, identities=[OWNER]))
         digests = RecoveryLog(parts.logs, None).digests()
     assert [digest.segment for digest in digests] == [0, 1, 2, 3]
     assert [digest.frames for digest in digests] == [4, 4, 4, 2]
@@ -183,7 +186,7 @@ def test_password_is_not_kept_for_later_parts(tmp_path: Path) -> None:
 
 
 def damaged_parts(folder: Path) -> tuple[Path, Path, Path]:
-    stream = Stream(folder, PASSWORD)
+    stream = Stream(folder, config=FOR_OWNER)
     for _ in range(3):
         stream.run(2)
         stream.rotation.ask()
@@ -195,7 +198,7 @@ def damaged_parts(folder: Path) -> tuple[Path, Path, Path]:
 
 def parts_of(path: Path) -> OpenParts[RecoverySource]:
     with ExitStack() as stack:
-        return open_parts(path, opener(stack, password=PASSWORD))
+        return open_parts(path, opener(stack, identities=[OWNER]))
 
 
 def test_missing_foreign_and_damaged_parts_are_named(tmp_path: Path) -> None:
@@ -205,7 +208,7 @@ def test_missing_foreign_and_damaged_parts_are_named(tmp_path: Path) -> None:
     assert "a part is missing" in parts_of(first).problems[0]
     assert "part0003" in parts_of(first).problems[0]
     (tmp_path / "other").mkdir()
-    other = Stream(tmp_path / "other", PASSWORD)
+    other = Stream(tmp_path / "other", config=FOR_OWNER)
     other.run(1)
     other.log.close()
     third.write_bytes(other.path.read_bytes())
@@ -232,11 +235,11 @@ def test_swapped_parts_are_refused(tmp_path: Path) -> None:
 
 
 def test_without_room_originals_go_and_faces_stay(tmp_path: Path) -> None:
-    config = KeyLogConfig(most_mib=0.0005, min_free_mib=0)
-    stream = Stream(tmp_path, PASSWORD, config=config)
+    config = KeyLogConfig(most_mib=0.0005, min_free_mib=0, recipients=FOR_OWNER.recipients)
+    stream = Stream(tmp_path, config=config)
     stream.run(5)
     stream.log.close()
-    records = read_all(stream.path, password=PASSWORD)
+    records = read_all(stream.path, identities=[OWNER])
     # The first track record alone has used up half a kibibyte.
     assert sum(isinstance(r, SealedPatch) for r in records) <= 1
     assert sum(isinstance(r, Face) for r in records) == 5
@@ -246,8 +249,10 @@ def test_without_room_originals_go_and_faces_stay(tmp_path: Path) -> None:
 
 
 def test_a_stream_may_stop_instead(tmp_path: Path) -> None:
-    config = KeyLogConfig(most_mib=0.0005, min_free_mib=0, when_short="stop")
-    stream = Stream(tmp_path, PASSWORD, config=config)
+    config = KeyLogConfig(
+        most_mib=0.0005, min_free_mib=0, when_short="stop", recipients=FOR_OWNER.recipients
+    )
+    stream = Stream(tmp_path, config=config)
     with pytest.raises(KeyLogError, match="says stop"):
         stream.run(5)
     stream.log.abort(keep=True)
@@ -267,7 +272,7 @@ def test_irreversible_streams_rotate_without_files(tmp_path: Path) -> None:
 
 
 def test_a_next_part_that_exists_stops_the_stream(tmp_path: Path) -> None:
-    stream = Stream(tmp_path, PASSWORD)
+    stream = Stream(tmp_path, config=FOR_OWNER)
     stream.run(1)
     part_path(stream.path, 2).touch()
     stream.rotation.ask()
@@ -277,7 +282,9 @@ def test_a_next_part_that_exists_stops_the_stream(tmp_path: Path) -> None:
 
 
 def test_pieces_name_the_piece_before(tmp_path: Path) -> None:
-    stream = Stream(tmp_path, PASSWORD, config=KeyLogConfig(retention_days=2))
+    stream = Stream(
+        tmp_path, config=KeyLogConfig(retention_days=2, recipients=FOR_OWNER.recipients)
+    )
     stream.run(4)
     stream.log.begin(tmp_path / "b.mp4.vskl", replace_info(), shift=0)
     stream.run(4)
@@ -328,13 +335,13 @@ def test_threshold_recipients_open_together(tmp_path: Path) -> None:
 def test_header_of_a_part_cannot_be_pasted_on_another(tmp_path: Path) -> None:
     first, second, _ = damaged_parts(tmp_path)
     size = [inspect_outer(path).size_bytes for path in (first, second)]
-    with KeyLogReader.open(second, PASSWORD) as reader:
+    with KeyLogReader.open(second, identities=[OWNER]) as reader:
         at = reader.chunks[0].offset
-    with KeyLogReader.open(first, PASSWORD) as reader:
+    with KeyLogReader.open(first, identities=[OWNER]) as reader:
         start = reader.chunks[0].offset
     mixed = second.read_bytes()[:at] + first.read_bytes()[start:]
     assert len(mixed) < sum(size)
     target = tmp_path / "mixed.vskl"
     target.write_bytes(mixed)
-    with KeyLogReader.open(target, PASSWORD) as reader, pytest.raises(KeyLogTamperedError):
-        list(reader.records())
+    with KeyLogReader.open(target, identities=[OWNER]) as r, pytest.raises(KeyLogTamperedError):
+        list(r.records())
