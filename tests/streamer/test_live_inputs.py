@@ -31,6 +31,7 @@ from streamer.source import SourceOptions, open_source
 from streamer.source_open import is_playlist
 from tests.camera_servers import http_server, mjpeg_pages, playlist_pages, udp_sender
 from tests.media import Recipe, make_video
+from tests.rtmp_server import rtmp_server
 from tests.rtsp_process import free_port, python_with_gstreamer, rtsp_server
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -164,6 +165,16 @@ def test_a_transport_stream_over_udp(segments: list[Path]) -> None:
         frames = _first_frames(f"udp://127.0.0.1:{port}", 60)
     times = [frame.pts for frame in frames]
     assert times == sorted(set(times))  # the stream begins again in mid-air, the times do not
+    assert frames[0].size_hw == (96, 128)
+
+
+def test_rtmp(tmp_path: Path) -> None:
+    recipe = Recipe(pts=tuple(range(75)), options={"preset": "ultrafast"})
+    flv = make_video(tmp_path / "camera.flv", recipe, format_name="flv")
+    with rtmp_server(flv) as port:
+        frames = _first_frames(f"rtmp://127.0.0.1:{port}/live/yard", 40)
+    steps = {later.pts - earlier.pts for earlier, later in itertools.pairwise(frames)}
+    assert steps == {40}
     assert frames[0].size_hw == (96, 128)
 
 
