@@ -22,6 +22,10 @@ __all__ = ["Case", "FileFact", "collect_case", "file_fact", "limits_in_words", "
 
 _PACKAGES: Final = ("numpy", "opencv-python-headless", "av", "onnxruntime", "cryptography")
 _BLOCK_BYTES: Final = 1 << 20
+_GRANTED: Final = (
+    "Through a grant: records at the border of the granted time were copied by whoever granted, and "
+    "the log's list of digests was read without a key that proves it.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def collect_case(
             ("signed by", signer),
         ),
         proven=proofs_in_words(report, outers),
-        not_proven=limits_in_words(report, outers),
+        not_proven=limits_in_words(report, outers) + (_GRANTED if request.grant else ()),
         unplaced=report.placement[1:],
         warnings=report.warnings,
     )
