@@ -93,7 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.video:
             tables |= _video_tables(json.loads(args.video.read_text(encoding="utf-8")))
         page = filled(args.page.read_text(encoding="utf-8"), tables)
-    except (BenchmarkError, OSError, KeyError) as exc:
+    except KeyError as exc:
+        print(f"error: the figures lack {exc}; another version wrote them", file=sys.stderr)
+        return 2
+    except (BenchmarkError, OSError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2
     args.page.write_text(page, encoding="utf-8")
