@@ -23,8 +23,8 @@ __all__ = ["Case", "FileFact", "collect_case", "file_fact", "limits_in_words", "
 _PACKAGES: Final = ("numpy", "opencv-python-headless", "av", "onnxruntime", "cryptography")
 _BLOCK_BYTES: Final = 1 << 20
 _GRANTED: Final = (
-    "Through a grant: records at the border of the granted time were copied by whoever granted, and "
-    "the log's list of digests was read without a key that proves it.",
+    "Through a grant: records at the border of the granted time were copied by whoever granted, "
+    "and the log's list of digests was read without a key that proves it.",
 )
 
 
