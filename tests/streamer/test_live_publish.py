@@ -8,21 +8,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from engines.errors import ConfigError
+from streamer.frames import CopiedPacket
 from streamer.media_info import MediaInfo, Notices
 from streamer.sink_format import SinkOptions
 from streamer.sink_live import LiveSink
 from streamer.sink_publish import PublishOptions, make_publisher
 from streamer.sink_worker import OutputWorker, WorkerOptions
+from streamer.source import open_source
 from tests.live_media import STEP, live_info, moving_frame, wait_until
-from tests.media import read_all
+from tests.media import Recipe, make_video, read_all
 from tests.rtsp_process import free_port, rtsp_server
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -34,12 +37,11 @@ url, out = sys.argv[1:]
 options = {"listen": "1"} if url.startswith("rtmp") else {}
 print("ready", flush=True)
 with av.open(url, options=options, timeout=(60, 5)) as reader, av.open(out, "w") as writer:
-    stream = reader.streams.video[0]
-    target = writer.add_stream_from_template(stream, opaque=True)
+    targets = [writer.add_stream_from_template(stream, opaque=True) for stream in reader.streams]
     try:
-        for packet in reader.demux(stream):
+        for packet in reader.demux():
             if packet.size:
-                packet.stream = target
+                packet.stream = targets[packet.stream_index]
                 writer.mux(packet)
     except av.FFmpegError:
         pass
@@ -49,8 +51,10 @@ with av.open(url, options=options, timeout=(60, 5)) as reader, av.open(out, "w")
 class _Publishing:
     """Frames in real time, on a thread, to one address."""
 
-    def __init__(self, url: str, info: MediaInfo, *, noise: bool = False) -> None:
-        self._info, self._noise = info, noise
+    def __init__(
+        self, url: str, info: MediaInfo, *, noise: bool = False, sound: Sequence[CopiedPacket] = ()
+    ) -> None:
+        self._info, self._noise, self._sound = info, noise, sound
         self.sink = LiveSink(options=SinkOptions(preset="ultrafast"), notices=Notices())
         options = PublishOptions(timeout_s=2.0)
         self.worker = OutputWorker(
@@ -66,6 +70,8 @@ class _Publishing:
         self._thread.start()
 
     def _run(self) -> None:
+        for packet in self._sound:
+            self.sink.copy(packet)
         self.sink.cut(self._info, label="", start_pts=0, shift=0)
         while not self._stop.wait(STEP / 1000):
             frame = moving_frame(self.frames, self._info.size_hw, noise=self._noise)
@@ -139,6 +145,39 @@ def test_to_a_listener(tmp_path: Path, info: MediaInfo, scheme: str) -> None:
         publishing.wait_for(60)
         assert publishing.end() == []
     _check(out, 10, keeps_times=True)
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "udp"])
+def test_sound_arrives_with_its_picture(tmp_path: Path, scheme: str) -> None:
+    recipe = Recipe(
+        pts=tuple(range(0, 8000, STEP)), time_base=Fraction(1, 1000), audio_start_s=0.0,
+        audio_packets=600,
+    )  # fmt: skip
+    with open_source(make_video(tmp_path / "source.mkv", recipe)) as source:
+        info = source.info
+        sound = [item for item in source if isinstance(item, CopiedPacket)]
+    sent = {packet.data: packet for packet in sound}
+    port, out = free_port(), tmp_path / "heard.mkv"
+    url = f"{scheme}://127.0.0.1:{port}" + ("/live/yard" if scheme == "rtmp" else "")
+    with _listener(url, out):
+        publishing = _Publishing(url, info, sound=sound)
+        publishing.wait_for(90)
+        assert publishing.end() == []
+    content = read_all(out)
+    heard = next(iter(content.copies.values()))
+    # Both clocks began at zero, so what lies between the two is the same in all packets.
+    first_index = (int(content.frames[0].pixels[:96].mean()) - 40) / 3
+    picture_s = float(content.times_s[0]) - first_index * STEP / 1000
+    shifts = [
+        float(one.pts * one.time_base) - float(was.pts * was.time_base)
+        for one in heard
+        for was in [sent.get(one.data[7:] if one.data[:1] == b"\xff" else one.data)]
+        if was is not None and one.pts is not None and was.pts is not None
+    ]
+    assert len(shifts) > 5
+    assert max(shifts) - min(shifts) < 0.003
+    apart_s, period_s = shifts[0] - picture_s, 180 / 3 * STEP / 1000
+    assert abs(apart_s - round(apart_s / period_s) * period_s) < 0.07
 
 
 def test_a_server_that_comes_back_is_served_again(tmp_path: Path, info: MediaInfo) -> None:
