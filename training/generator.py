@@ -125,7 +125,8 @@ def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, 
         _step(args, training, feed, (adam, critic_adam), step)
         average.update(training.net, step=step)
         step += 1
-        if step % _LOG_EVERY == 0:
+        # Not before every loss was in use: the first row names the columns.
+        if step % _LOG_EVERY == 0 and step > first + args.adversarial_from + _LOG_EVERY:
             row = {"step": step, "images": step * args.batch, "seconds": time.monotonic() - start}
             append_csv(args.out / "curve.csv", row | dict(sorted(training.log.items())))
         if step % args.sheet_every == 0:
