@@ -133,8 +133,10 @@ def padded_to_multiple(content: UInt8Array) -> UInt8Array:
 def to_tensor(canvases: list[UInt8Array], *, mean: float, std: float) -> Float32Array:
     """Stack equal ``(H, W, 3)`` canvases into ``(N, 3, H, W) float32``, normalised."""
     batch = np.empty((len(canvases), 3, *canvases[0].shape[:2]), np.float32)
+    gain, shift = 1.0 / std, -mean / std
     for index, canvas in enumerate(canvases):
-        for channel in range(3):  # by channel: three times as fast as transposing the whole
-            np.subtract(canvas[..., channel], np.float32(mean), out=batch[index, channel])
-    batch *= np.float32(1.0 / std)
+        # Planes first: half the time of reading every third byte.
+        for channel, plane in enumerate(cv2.split(canvas)):
+            target = batch[index, channel]
+            cv2.addWeighted(plane, gain, plane, 0.0, shift, dst=target, dtype=cv2.CV_32F)
     return batch
