@@ -6,6 +6,7 @@ Nothing here waits for an output.
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -93,6 +94,8 @@ class LiveSink:
         is_new = self._encoder is None or info is not self._encoder.video.info
         if is_new:
             self._drain()
+            self._encoder = None
+            gc.collect()  # PyAV's encoder and container hold each other, and threads with them
             self._encoder = PictureEncoder(info, options=self._options, notices=self._notices)
         if self._encoder is None:
             raise SinkError("no encoder")

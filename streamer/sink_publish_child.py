@@ -8,6 +8,7 @@ that needs no interpreter. It gets nothing but coded pictures and copied packets
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import os
@@ -110,6 +111,8 @@ def main() -> None:
         try:
             if isinstance(request, OpenRequest):
                 connection = None
+                # PyAV's containers and streams hold each other; months of attempts would pile up.
+                gc.collect()
                 connection = _Connection(request, notices)
                 replies.say("up")
             elif isinstance(request, CloseRequest):
