@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="builds tiny models")
 
 import streamer.cli.bench
 import streamer.cli.export
-from engines.manifest import sha256_of
+from engines.manifest import WEIGHTS_FOLDER, sha256_of
 from run_stream import main
 from tests.engines.test_trt_engine import pooling_model
 
@@ -36,7 +36,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_verify_prints_a_line_for_every_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "verify", "--model", "encoder"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[0].startswith("ok   encoder 0")
     assert all(" not run: " in line for line in lines if line.startswith("----"))
 
@@ -92,3 +92,32 @@ def test_bench_prints_a_table_and_writes_both_files(
 def test_bench_refuses_numbers_without_sense(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--batch", "0"]) == 2
     assert "above 0" in capsys.readouterr().err
+
+
+def test_parts_of_what_is_no_generator_are_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "parts", "--out", str(tmp_path / "parts")]) == 4
+    assert "takes crop and identity" in capsys.readouterr().err
+    assert not (tmp_path / "parts").exists()
+
+
+def test_parts_writes_both_halves_of_the_generator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(streamer.cli.export, "WEIGHTS_FOLDER", WEIGHTS_FOLDER)
+    assert main(["export", "parts", "--out", str(tmp_path), "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)["written"]
+    assert [Path(path).name for path in written] == [
+        "generator-attributes.onnx",
+        "generator-synthesis.onnx",
+    ]
+    assert all(Path(path).is_file() for path in written)
+
+
+def test_a_folder_without_pictures_calibrates_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", "convert", "int8", "--model", "encoder", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--calibrate", str(tmp_path)]) == 2
+    assert "holds no pictures" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import numpy as np
 
 import streamer.sample
 from engines.arrays import UInt8Array
-from engines.errors import ConfigError, EngineError
+from engines.errors import ConfigError, EngineError, EngineLoadError
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest
 from streamer.cli.output import print_json
@@ -119,9 +119,13 @@ def _write_parts(args: argparse.Namespace, _: Sequence[ModelManifest]) -> int:
     manifest = load_manifest(WEIGHTS_FOLDER / "generator.json")
     licence = str(manifest.extra.get("licence", "unknown"))
     commit = read_metadata(manifest.path).get("training_commit", "unknown")
+    try:
+        parts = split_generator(onnx.load(str(manifest.path)))
+    except ValueError as exc:
+        raise EngineLoadError(manifest.path, str(exc)) from exc
     args.out.mkdir(parents=True, exist_ok=True)
     written = []
-    for part in split_generator(onnx.load(str(manifest.path))):
+    for part in parts:
         path = args.out / f"{part.graph.name}.onnx"
         onnx.save(part, str(path))
         write_metadata(
