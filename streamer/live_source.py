@@ -202,6 +202,8 @@ class LiveSource:
         backoff, attempts = Backoff(self._options.backoff), 0
         while not self._stop.is_set():
             attempts += 1
+            if attempts > 1:
+                gc.collect()  # a connection that failed half-way may have had a decoder, too
             try:
                 return self._connect(), attempts
             except SourceOpenError as exc:
