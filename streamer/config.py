@@ -67,7 +67,7 @@ class CoverConfig(ConfigModel):
     extend_after_s: float = Field(default=1.0, ge=0, le=60)
     fallback: Literal["pixelate", "fill"] = "pixelate"
     most_alike: float = Field(
-        default=0.37,
+        default=0.33,
         gt=0,
         le=1,
         description="cosine to the original from which a synthetic face is covered instead; 1: off",
