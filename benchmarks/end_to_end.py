@@ -129,13 +129,14 @@ def _bar_lines(clip: Path, costs: Sequence[Cost | str]) -> list[str]:
     if clip.stem in _BARS:
         cpu_s, fps = _BARS[clip.stem]
         lines.append(f"{clip.name}: {ours.cpu_s_per_frame:.4f} CPU s/frame, bar {cpu_s}")
-        lines.append(f"{clip.name}: {ours.wall_fps:.1f} fps, bar {fps}")
+        measured = f"{ours.wall_fps:.1f} fps" if ours.wall_fps else "fps not measured, machine busy"
+        lines.append(f"{clip.name}: {measured}, bar {fps}")
     for name, bar in (("deface", 6.0), ("deface --scale 640x360", 2.0)):
         if name in by_name:
             ratio = by_name[name].cpu_s_per_frame / ours.cpu_s_per_frame
             lines.append(f"{clip.name}: {ratio:.1f} x cheaper than {name}, bar {bar}")
     one = by_name.get("veilstream, 1 core")
-    if one:
+    if one and one.wall_fps and ours.wall_fps:
         gain = ours.wall_fps / one.wall_fps
         lines.append(f"{clip.name}: all cores give {gain:.2f} x the fps of one, bar 1.7")
     lines.append(f"{clip.name}: peak {ours.peak_rss_mib:.0f} MiB, bar 800")

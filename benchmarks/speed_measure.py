@@ -73,7 +73,7 @@ class Cost:
         name: the program.
         cpu_s_per_frame: user and system time of the process tree, start-up left out.
         wall_fps: frames per second of wall time, start-up left out; other work on the machine
-            lowers it.
+            lowers it; 0 when that made the short run longer than the whole one.
         idle_fps: cores the program could use, by CPU seconds per frame: the ceiling of `wall_fps`.
         start_cpu_s: CPU time before and beside the frames.
         peak_rss_mib: greatest memory of the process tree.
@@ -188,12 +188,12 @@ def measure_cost(
     whole = _run(runner, clip, scratch)
     count = frames[0] - frames[1]
     cpu_s = max((whole.cpu_s - part.cpu_s) / count, 1e-6)
-    wall_s = max((whole.wall_s - part.wall_s) / count, 1e-6)
+    wall_s = (whole.wall_s - part.wall_s) / count
     cores = runner.cores or len(os.sched_getaffinity(0))
     return Cost(
         name=runner.name,
         cpu_s_per_frame=cpu_s,
-        wall_fps=1 / wall_s,
+        wall_fps=1 / wall_s if wall_s > 0 else 0.0,
         idle_fps=cores / cpu_s,
         start_cpu_s=max(0.0, part.cpu_s - cpu_s * frames[1]),
         peak_rss_mib=max(whole.peak_rss_bytes, part.peak_rss_bytes) / 2**20,
