@@ -53,7 +53,7 @@ def worst_groups(shared: Path, product: Product, judge: Judge) -> dict[str, obje
 def _figures(crops: UInt8Array, product: Product, judge: Judge) -> dict[str, float]:
     identities = product.embed(crops)
     made = product.make(crops, product.turn(identities, key_of(5), _LEVEL))
-    again = product.make(made, identities, restore=True)
+    again = product.make(made, identities)
     original = judge.embed(crops)
     return {
         "protection_sr": 1.0 - float(np.mean(judge.same(judge.embed(made), original))),

@@ -110,11 +110,9 @@ class Product:
         coordinates = [move(self._space.coordinates(z)) for z in identities]
         return np.stack([self._space.embedding(c) for c in coordinates])
 
-    def make(
-        self, crops: UInt8Array, identities: Float32Array, *, restore: bool = False
-    ) -> UInt8Array:
+    def make(self, crops: UInt8Array, identities: Float32Array) -> UInt8Array:
         """The crops with the new faces pasted in, as they go into the frame."""
-        faces, alphas = self.generator.generate(crops, identities, restore=restore)
+        faces, alphas = self.generator.generate(crops, identities)
         weight = alphas[..., None] * self._mask
         mixed = faces * weight + crops * (1 - weight)
         return np.rint(mixed).astype(np.uint8)

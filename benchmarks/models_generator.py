@@ -86,13 +86,13 @@ class _Run:
         self.other_key = product.make(self.originals, other)
         self.compressed = h264(self.protected, crf=_CRF)
         self.recovered = {
-            "assisted": product.make(self.protected, self.identities, restore=True),
+            "assisted": product.make(self.protected, self.identities),
             "generative": self._read_and_turn_back(self.protected),
-            "assisted_h264_crf23": product.make(self.compressed, self.identities, restore=True),
+            "assisted_h264_crf23": product.make(self.compressed, self.identities),
             "generative_h264_crf23": self._read_and_turn_back(self.compressed),
         }
         wrong = self.turned(product.embed(self.protected), 3, back=True)
-        self.wrong_key = product.make(self.protected, wrong, restore=True)
+        self.wrong_key = product.make(self.protected, wrong)
 
     def turned(self, identities: Float32Array, key: int, *, back: bool = False) -> Float32Array:
         """Each identity under a password and its face's level."""
@@ -105,7 +105,7 @@ class _Run:
 
     def _read_and_turn_back(self, faces: UInt8Array) -> UInt8Array:
         back = self.turned(self.product.embed(faces), 1, back=True)
-        return self.product.make(faces, back, restore=True)
+        return self.product.make(faces, back)
 
     def read_back(self) -> dict[str, float]:
         """Mean cosine between the wanted and the read identity, by the shipped encoder."""
@@ -186,7 +186,7 @@ def _levels(run: _Run, judge: Judge) -> dict[str, object]:
             made = make(run.originals, wanted)
             read = run.product.embed(made)
             back = turn(read, key_of(4), level, back=True, kind=kind)
-            faces = judge.embed(make(made, back, restore=True))
+            faces = judge.embed(make(made, back))
             out[f"{kind} {level}"] = {
                 "protection_sr": 1.0 - float(judge.same(judge.embed(made), original).mean()),
                 "recovery_sr_generative": 1.0 - float(judge.same(faces, original).mean()),

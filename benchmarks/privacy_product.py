@@ -142,18 +142,15 @@ class Anonymizer:
 
     def protected(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         """The crops with new faces pasted in; (N, 160, 160, 3) uint8 RGB."""
-        return self._made(crops, wanted, restore=False)
+        return self._made(crops, wanted)
 
     def restored(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         """The crops with the faces of `wanted` brought back."""
-        return self._made(crops, wanted, restore=True)
+        return self._made(crops, wanted)
 
-    def _made(self, crops: UInt8Array, wanted: Float32Array, *, restore: bool) -> UInt8Array:
-        def make(pictures: UInt8Array, identities: Float32Array) -> UInt8Array:
-            return self._product.make(pictures, identities, restore=restore)
-
-        label = f"G {self.generator_sha256} restore={restore}"
-        return np.asarray(self._memo.rows(label, make, crops, wanted), np.uint8)
+    def _made(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
+        label = f"G {self.generator_sha256}"
+        return np.asarray(self._memo.rows(label, self._product.make, crops, wanted), np.uint8)
 
     def _rotator(self, key: bytes, angle_deg: float, kind: RotationKind) -> Rotator:
         found = self._rotators.get((key, angle_deg, kind))

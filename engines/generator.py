@@ -60,14 +60,13 @@ class FaceGenerator:
         return self._size_px
 
     def generate(
-        self, crops: UInt8Array, identities: Float32Array, *, restore: bool = False
+        self, crops: UInt8Array, identities: Float32Array
     ) -> tuple[UInt8Array, Float32Array]:
-        """New faces, or the old ones again.
+        """New faces: protects with a turned identity, and recovers with the original one.
 
         Args:
             crops: (N, S, S, 3) uint8 RGB.
             identities: (N, 512) float32 unit vectors, the wanted identity of each crop.
-            restore: The crops are protected faces and the identities those of the originals.
 
         Returns:
             Faces (N, S, S, 3) uint8 RGB, and alphas (N, S, S) float32 in [0, 1]: where a face
@@ -79,9 +78,6 @@ class FaceGenerator:
         size, count = self._size_px, len(crops)
         require_array("crops", crops, (None, size, size, 3), np.uint8)
         require_array("identities", identities, (count, self._dim), np.float32)
-        if restore:
-            # The network tells the two uses apart by the length of the identity.
-            identities = identities * np.float32(2)
         faces = np.empty((count, size, size, 3), np.uint8)
         alphas = np.empty((count, size, size), np.float32)
         for start in range(0, count, self._max_batch):

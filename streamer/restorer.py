@@ -74,7 +74,7 @@ class Restorer:
                 [crop_rgb(frame.pixels, frame.color, f.frame_from_crop, size) for f in wanted]
             )
             targets = np.stack([self._identities[f.track_id] for f in wanted])
-            made, alphas = self._generator.generate(crops, targets, restore=True)
+            made, alphas = self._generator.generate(crops, targets)
             for row, face in enumerate(wanted):
                 mask = alphas[row] * face_mask(size)
                 paste_rgb_into(canvas, frame.color, made[row], mask, face.frame_from_crop)

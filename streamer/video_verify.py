@@ -135,9 +135,7 @@ def compare_segments(
     return VideoReport(tuple(_joined(items)), len(used), len(listed), float(shift))
 
 
-def match_segments(
-    listed: Sequence[VideoDigest], found: Sequence[VideoDigest]
-) -> list[int | None]:
+def match_segments(listed: Sequence[VideoDigest], found: Sequence[VideoDigest]) -> list[int | None]:
     """For each segment of a file its number in the log, None if it is not there.
 
     Of equal segments the next after the last match is taken, and each only once.

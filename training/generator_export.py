@@ -16,22 +16,15 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from engines.manifest import sha256_of
-from export.branches import branch_off
 from export.metadata import write_metadata
-from training.face_synthesis import FaceSynthesis
-from training.generator_gallery import load_portraits, portrait_keys
-from training.generator_hybrid import HybridNet
-from training.generator_net import CROP_SIZE_PX, IDENTITY_DIM, FaceNet
-from training.generator_portraits import PortraitNet
+from training.face_synthesis import CROP_SIZE_PX, IDENTITY_DIM, FaceSynthesis
 from training.landmarks66 import Landmarks66
-from training.landmarks66_train import load_landmarks66
-from training.teachers import load_teachers
 
 __all__ = ["export_generator", "load_net", "main", "read_weights"]
 
-_OPSET = 17  # 16 brought GridSample
+_OPSET = 17
 _FACE_PARTS = {
-    *("basis", "encoder", "style", "seed", "grow", "blocks", "fine", "to_rgb", "to_alpha"),
+    *("basis", "encoder", "style", "seed", "grow", "blocks", "fine", "to_rgb"),
     "landmarks",
 }
 _SMALL = 256  # biases and the like stay float32
@@ -42,30 +35,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".onnx":
         tensors = onnx.load(str(path)).graph.initializer
         return {
-            t.name.removeprefix("faces."): torch.from_numpy(
-                np.array(numpy_helper.to_array(t), np.float32)
-            )
+            t.name: torch.from_numpy(np.array(numpy_helper.to_array(t), np.float32))
             for t in tensors
-            if t.name.removeprefix("faces.").split(".")[0] in _FACE_PARTS
+            if t.name.split(".")[0] in _FACE_PARTS
         }
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return {name: value.float() for name, value in state.items()}
 
 
-def load_net(path: Path) -> FaceSynthesis | FaceNet:
+def load_net(path: Path) -> FaceSynthesis:
     """The network with the weights of a file, frozen."""
     state = read_weights(path)
-    net: FaceSynthesis | FaceNet
-    if any(name.startswith("landmarks.") for name in state):
-        net = FaceSynthesis(state["basis"], Landmarks66(folded=True))
-    else:
-        net = FaceNet(state["basis"])
+    net = FaceSynthesis(state["basis"], Landmarks66(folded=True))
     net.load_state_dict(state)
     return net.eval().requires_grad_(False)
 
 
 def export_generator(
-    net: FaceSynthesis | FaceNet | HybridNet, path: Path, *, version: str, facts: dict[str, object]
+    net: FaceSynthesis, path: Path, *, version: str, facts: dict[str, object]
 ) -> None:
     """Write ``path`` (ONNX), the manifest and the identity basis beside it.
 
@@ -99,14 +86,11 @@ def export_generator(
         )
     model = _half_stored(onnx.load(str(draft)))
     draft.unlink()
-    if isinstance(net, HybridNet):
-        model = branch_off(model)  # protecting must not pay for the restoring network
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
     write_metadata(path, name="generator", version=version, licence="Apache-2.0")
     basis = path.with_name("identity_basis.npy")
-    faces = net.faces if isinstance(net, HybridNet) else net
-    np.save(basis, faces.basis.numpy())
+    np.save(basis, net.basis.numpy())
     manifest = {
         "name": "generator",
         "version": version,
@@ -153,24 +137,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("engines/weights/generator.onnx"))
     parser.add_argument("--version", default="1")
     parser.add_argument("--images", type=int, default=0, help="images seen, for the manifest")
-    parser.add_argument("--portraits", type=Path, help="folder of the gallery; adds the branch")
-    parser.add_argument("--landmark-net", type=Path, default=Path("build/landmarks66"))
-    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
     args = parser.parse_args(argv)
     facts: dict[str, object] = {"images_seen": args.images}
-    faces = load_net(args.weights)
-    net: FaceSynthesis | FaceNet | HybridNet = faces
-    if args.portraits is not None:
-        net = hybrid = _with_portraits(faces, args)
-        facts["portraits"] = len(hybrid.portraits.portraits)
-    export_generator(net, args.out, version=args.version, facts=facts)
-
-
-def _with_portraits(faces: FaceSynthesis | FaceNet, args: argparse.Namespace) -> HybridNet:
-    marks = load_landmarks66(args.landmark_net)
-    portraits = load_portraits(args.portraits, load_teachers(args.teachers))
-    keys = portrait_keys(len(portraits), len(faces.basis))
-    return HybridNet(faces, PortraitNet(marks, portraits, keys)).eval()
+    export_generator(load_net(args.weights), args.out, version=args.version, facts=facts)
 
 
 if __name__ == "__main__":

@@ -41,14 +41,14 @@ class PerfectAnonymizer(Anonymizer):
     def identities(self, crops: UInt8Array) -> Float32Array:
         return read(crops)
 
-    def _made(self, crops: UInt8Array, wanted: Float32Array, *, restore: bool) -> UInt8Array:
+    def _made(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         return draw(wanted)
 
 
 class LeakyAnonymizer(PerfectAnonymizer):
     """A third of the old face shows through."""
 
-    def _made(self, crops: UInt8Array, wanted: Float32Array, *, restore: bool) -> UInt8Array:
+    def _made(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         return draw(np.asarray(0.67 * wanted + 0.33 * read(crops), np.float32))
 
 

@@ -112,12 +112,3 @@ def test_warm_up_runs_once() -> None:
     assert engine.batches == [1]
     assert generator.crop_size_px == _SIZE
     assert generator.describe().backend == "fake"
-
-
-def test_restoring_is_told_by_the_length_of_the_identity() -> None:
-    engine = _FakeEngine()
-    generator, identities = FaceGenerator(engine), _identities(1)
-    generator.generate(_crops(1), identities)
-    generator.generate(_crops(1), identities, restore=True)
-    assert engine.lengths == [1.0, 2.0]
-    assert np.linalg.norm(identities) == 1.0

@@ -18,7 +18,7 @@ from tests.export.test_verify import embedding_model
 SUPPORTED = {
     "Add", "ArgMax", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant",
     "ConstantOfShape", "Conv", "DepthToSpace", "DequantizeLinear", "Div", "Exp", "Expand",
-    "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Greater", "GridSample", "Identity", "If",
+    "Flatten", "Gather", "Gemm", "GlobalAveragePool", "Greater", "GridSample", "Identity",
     "LeakyRelu", "MatMul", "Max", "Min", "Mul", "Neg", "Pad", "Pow", "QuantizeLinear",
     "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Shape", "Sigmoid",
     "Slice", "Softmax", "Softplus", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tanh",
