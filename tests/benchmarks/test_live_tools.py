@@ -68,9 +68,9 @@ def test_a_single_uncovered_frame_is_found_also_when_its_number_is_gone(
 ) -> None:
     out = tmp_path / "out.mkv"
     frames = list(_covered(clip.path))
-    first = next(frame.bgr for frame in decode(clip.path)).copy()
-    first[-40:] = 128
-    write_video(out, [*frames[:12], first, *frames[13:]], options={"crf": "20"})
+    bare = [frame.bgr for frame in decode(clip.path)][12].copy()
+    bare[-40:] = 128
+    write_video(out, [*frames[:12], bare, *frames[13:]], options={"crf": "20"})
     found = judge_outputs(clip, [out])
     assert found.readable == 29
     assert found.exposed
