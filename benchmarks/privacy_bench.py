@@ -38,7 +38,7 @@ class Settings:
 
     seeds: int = 3
     people: int | None = None
-    per_person: int = 2
+    per_person: int = 1
     others: int = 300
     grid_others: int = 120
     grid: bool = True
