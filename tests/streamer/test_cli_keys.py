@@ -267,4 +267,4 @@ def test_a_machine_with_public_keys_only_cannot_open_what_it_wrote(
         "--identity", desk.folder / "court", "--audit-log", desk.folder / "audit",
         "--reason", "case 12",
     )  # fmt: skip
-    assert (code, err.count("\n")) == (0, 1)  # where its signing key lies
+    assert code == 0, err

@@ -111,7 +111,7 @@ def test_the_console_wants_the_token(page: Page) -> None:
         _keep(page, "login.png")
         page.eval("document.getElementById('token').value = 'wrong'")
         page.eval("document.querySelector('button').click()")
-        page.wait("location.search === '?wrong'")
+        page.wait("location.search === '?wrong' && document.getElementById('token') !== null")
         page.eval(f"document.getElementById('token').value = '{_TOKEN}'")
         page.eval("document.querySelector('button').click()")
         page.wait("document.querySelectorAll('.camera').length === 3")

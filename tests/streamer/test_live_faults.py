@@ -43,7 +43,9 @@ class Service:
 
     def come_back(self, limit_s: float = PATIENCE_S) -> float:
         """Wait for five more frames; gives the seconds until the first one."""
-        took_s = self.run.wait_for_frames(1, limit_s)
+        # Made pictures go out while the camera is away; they do not count.
+        took_s = self.run.wait(lambda now: now.state != "reconnecting", limit_s)
+        took_s += self.run.wait_for_frames(1, limit_s)
         self.run.wait_for_frames(4, limit_s)
         return took_s
 
