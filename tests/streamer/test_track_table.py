@@ -10,7 +10,7 @@ from tests.streamer.scenes import SIZE_HW, STEP_S, detections, moving, table_of
 
 
 def test_holds_sightings_and_what_no_track_took() -> None:
-    scene = [detections((100, 100, 80, 0.9), (300, 300, 60, 0.25))] * 3 + [Detections.empty()] * 2
+    scene = [detections((100, 100, 80, 0.9), (300, 300, 60, 0.22))] * 3 + [Detections.empty()] * 2
     table = table_of(scene)
     ((track_id, seen),) = table.tracks()
     assert (track_id, len(table)) == (1, 5)
@@ -22,7 +22,7 @@ def test_holds_sightings_and_what_no_track_took() -> None:
     np.testing.assert_array_equal(seen.landmarks_px[1], scene[0].landmarks_px[0])
     loose = table.loose()
     np.testing.assert_array_equal(loose.frames, [0, 1, 2])
-    np.testing.assert_allclose(loose.scores, 0.25)
+    np.testing.assert_allclose(loose.scores, 0.22)
 
 
 def test_grows_beyond_its_first_capacity() -> None:
