@@ -121,12 +121,12 @@ def analysis_options(
 ) -> AnalysisOptions:
     """How faces are tracked and covered."""
     settings, cover = models.detector.settings, config.cover
-    tracker = TrackerOptions()
-    tracker = replace(
-        tracker,
+    cover_score = min(TrackerOptions().cover_score, settings.score_threshold)
+    tracker = TrackerOptions(
         start_score=settings.score_threshold,
-        cover_score=min(tracker.cover_score, settings.score_threshold),
-        keep_score=settings.keep_threshold,
+        cover_score=cover_score,
+        # What starts a cover must also continue one, or every frame starts it anew.
+        keep_score=min(settings.keep_threshold, cover_score),
     )
     extension = replace(
         ExtensionOptions(), before_s=cover.extend_before_s, after_s=cover.extend_after_s

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from streamer.config import AppConfig, load_config
-from streamer.job_options import sink_options
+from streamer.job_options import analysis_options, sink_options
+from streamer.models import load_models
 
 
 @pytest.mark.parametrize("is_kept", [False, True])
@@ -25,3 +27,11 @@ def test_the_preset_is_the_sinks_own_unless_named() -> None:
 def test_most_privacy_looks_at_every_frame() -> None:
     assert load_config(Path("max-privacy")).detector.stride == 1
     assert load_config(Path("default")).detector.stride == 2
+
+
+@pytest.mark.slow
+def test_what_starts_a_cover_also_continues_one() -> None:
+    config = AppConfig()
+    with closing(load_models(config, threads=1)) as models:
+        tracker = analysis_options(config, models, workers=1, frame_count=None).tracker
+    assert tracker.keep_score <= tracker.cover_score <= tracker.start_score
