@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,16 +80,25 @@ class JointRun:
         resumed = load_checkpoint(out)
         if resumed is not None:
             run.step, run.started_s = resumed[0], run.started_s - float(resumed[2]["elapsed_s"])
-            model.load_state_dict(resumed[1]["model"])
-            average.model.load_state_dict(resumed[1]["average"])
-            muon.load_state_dict(resumed[1]["optimizer_muon"])
-            adam.load_state_dict(resumed[1]["optimizer_adam"])
+            for name, part in run._parts().items():
+                part.load_state_dict(resumed[1][name])
         return run
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "average": self.average.model,
+            "optimizer_muon": self.muon,
+            "optimizer_adam": self.adam,
+        }
+
+    def minutes(self) -> float:
+        """Time spent, earlier parts of a resumed run included."""
+        return (time.monotonic() - self.started_s) / 60
 
     def progress(self) -> float:
         """Share of the schedule that is done; 1 or more at its end."""
-        minutes = (time.monotonic() - self.started_s) / 60
-        return max(self.step / self.recipe.steps, minutes / self.recipe.minutes)
+        return max(self.step / self.recipe.steps, self.minutes() / self.recipe.minutes)
 
     def update(self, x: Tensor, target: Tensor, anchors: Tensor) -> None:
         """One step of both optimizers and of the average."""
@@ -117,16 +127,11 @@ class JointRun:
     def save(self, held_out: tuple[Tensor, Tensor]) -> None:
         """Watch the averaged model on the held-out people, and write a checkpoint."""
         cosine = held_out_cosine(self.average.model, held_out, 16 * self.model.side)
-        minutes = (time.monotonic() - self.started_s) / 60
+        minutes = self.minutes()
         row = {"step": self.step, "minutes": minutes, "cosine": cosine}
         append_csv(self.out / "held_out.csv", row)
         _LOG.info("step %d: held-out cosine %.4f", self.step, cosine)
-        states = {
-            "model": self.model.state_dict(),
-            "average": self.average.model.state_dict(),
-            "optimizer_muon": self.muon.state_dict(),
-            "optimizer_adam": self.adam.state_dict(),
-        }
+        states = {name: part.state_dict() for name, part in self._parts().items()}
         save_checkpoint(self.out, states, step=self.step, extra={"elapsed_s": minutes * 60})
         extra = {"side": self.model.side, "held_out": cosine}
         readout = {"readout": self.average.model.state_dict()}
