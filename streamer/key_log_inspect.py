@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 from engines.errors import KeyLogError, KeyLogFormatError
 from streamer.key_log_access import Access
@@ -89,15 +90,12 @@ def inspect_outer(path: Path) -> OuterReport:
             )
             damage = [item.text for item in scan.damage]
             plain: list[End | Gap | VideoDigest] = []
-            is_signed: bool | None = None
             for ref in scan.chunks:
                 if ref.prefix.kind.is_plain:
                     plain += _plain_records(ref, read_body(file, ref), damage)
-                elif ref.prefix.kind is ChunkKind.SIGNATURE and signer is not None:
-                    body = read_body(file, ref)
-                    is_signed = verify_signature(signer, envelope.core_hash, ref.prefix, body)
-                    if not is_signed:
-                        damage.append(f"the signature in chunk {ref.prefix.index} does not fit")
+            is_signed = None
+            if signer is not None:
+                is_signed = _signature(file, scan, signer, envelope.core_hash, damage)
             size = file.seek(0, 2)
     except OSError as exc:
         raise KeyLogError(f"cannot read key log {path}: {exc.strerror}") from None
@@ -119,6 +117,19 @@ def inspect_outer(path: Path) -> OuterReport:
         digests=tuple(item for item in plain if isinstance(item, VideoDigest)),
         gaps=tuple(item for item in plain if isinstance(item, Gap)),
     )
+
+
+def _signature(
+    file: BinaryIO, scan: Scan, signer: bytes, core_hash: bytes, damage: list[str]
+) -> bool | None:
+    """Whether the log's signature is its signer's; None where it has none yet."""
+    is_good: bool | None = None
+    for ref in scan.chunks:
+        if ref.prefix.kind is ChunkKind.SIGNATURE:
+            is_good = verify_signature(signer, core_hash, ref.prefix, read_body(file, ref))
+            if not is_good:
+                damage.append(f"the signature in chunk {ref.prefix.index} does not fit")
+    return is_good
 
 
 def _plain_records(ref: ChunkRef, body: bytes, damage: list[str]) -> list[End | Gap | VideoDigest]:

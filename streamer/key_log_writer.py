@@ -100,11 +100,7 @@ class KeyLogWriter:
             KeyLogError: the file exists or cannot be written.
             ValueError: neither password nor recipients, or a header that does not fit.
         """
-        if signer is not None:
-            public = signer.public_key().public_bytes_raw()
-            header = dataclasses.replace(header, signer=public)
-        elif header.signer is not None:
-            raise ValueError("the header names a signer, but its key was not given")
+        header = _signed_by(header, signer)
         core = encode_core(header)
         keys = FileKeys(random_bytes(32), core_hash(core))
         kdf = header.kdf or KdfParams.generate(random_bytes)
@@ -115,17 +111,11 @@ class KeyLogWriter:
             stanzas = (master_stanza(keys, master, kdf, random_bytes=random_bytes), *stanzas)
         elif password is not None:
             stanzas = (password_stanza(keys, password, kdf, random_bytes=random_bytes), *stanzas)
-        access = Access(0, stanzas)
+        envelope = build_envelope(core, Access(0, stanzas), keys)
         file = AppendFile.create(
             path, overwrite=overwrite, fsync_interval_s=fsync_interval_s, now=now
         )
-        try:
-            file.append(build_envelope(core, access, keys))
-            file.sync()
-        except BaseException:
-            file.close()
-            path.unlink(missing_ok=True)
-            raise
+        _begin(file, envelope)
         sealer = ChunkSealer(keys, signer)
         writer = KeyLogWriter(file, sealer, flush_interval_s=flush_interval_s, now=now)
         if background:
@@ -275,3 +265,23 @@ class KeyLogWriter:
                     self._flush_locked(self._sealer)
                 except KeyLogError:
                     return  # kept by the file; the next append raises it
+
+
+def _signed_by(header: KeyLogHeader, signer: Ed25519PrivateKey | None) -> KeyLogHeader:
+    """The header with the public key of the signer."""
+    if signer is not None:
+        return dataclasses.replace(header, signer=signer.public_key().public_bytes_raw())
+    if header.signer is not None:
+        raise ValueError("the header names a signer, but its key was not given")
+    return header
+
+
+def _begin(file: AppendFile, envelope: bytes) -> None:
+    """Write the first bytes of a log; without them there is to be no file."""
+    try:
+        file.append(envelope)
+        file.sync()
+    except BaseException:
+        file.close()
+        file.path.unlink(missing_ok=True)
+        raise

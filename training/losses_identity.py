@@ -20,19 +20,17 @@ __all__ = [
     "noisy_identity",
     "old_identity_hinge",
     "rotated_targets",
-    "wanted_identity",
 ]
 
 _MARGIN_PX: Final = 24
 _FACE_PX: Final = 112
 
 
-def load_readers(teachers: ModuleType) -> tuple[nn.Module, nn.Module]:
-    """EdgeFace-XS and MobileFaceNet as frozen modules: crop (N, 3, 160, 160) to unit embeddings."""
+def load_readers(teachers: ModuleType) -> tuple[IdentityReader, SecondReader]:
+    """EdgeFace-XS, crops (N, 3, 160, 160) to unit embeddings, and MobileFaceNet's bare network."""
     declare_vision_operators()
     primary = IdentityReader(teachers.load_edgeface_torch())
-    second = IdentityReader(SecondReader(teachers.FOLDER / "mobilefacenet_foamliu.onnx"))
-    return primary, second
+    return primary, SecondReader(teachers.FOLDER / "mobilefacenet_foamliu.onnx")
 
 
 def declare_vision_operators() -> None:
@@ -112,6 +110,8 @@ class SecondReader(nn.Module):
             if n.op_type != "Constant"
         ]
         self._ends = graph.input[0].name, graph.output[0].name
+        self.taps: tuple[str, ...] = ()  # maps to keep in ``tapped`` when it runs
+        self.tapped: list[Tensor] = []
         self._weights = {t.name: f"w{i}" for i, t in enumerate(graph.initializer)}
         for tensor in graph.initializer:
             value = torch.from_numpy(numpy_helper.to_array(tensor).copy())
@@ -135,6 +135,7 @@ class SecondReader(nn.Module):
                 values[output] = v[0] + v[1]
             else:
                 values[output] = v[0].flatten(1)
+        self.tapped = [values[name] for name in self.taps]
         result: Tensor = values[self._ends[1]]
         return result
 
@@ -154,11 +155,6 @@ def _attributes(node: Any) -> dict[str, Any]:  # noqa: ANN401 - onnx protos are 
 def cosine(a: Tensor, b: Tensor) -> Tensor:
     """(N,) cosines of two sets of unit vectors."""
     return (a * b).sum(1)
-
-
-def wanted_identity(found: Tensor, wanted: Tensor) -> Tensor:
-    """(N,) one minus the cosine to the wanted identity."""
-    return 1.0 - cosine(found, wanted)
 
 
 def old_identity_hinge(found: Tensor, old: Tensor, *, allowed: float) -> Tensor:

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import math
 import time
+from fractions import Fraction
 
 from engines.errors import ConfigError
 from streamer.cli.auditing import open_auditor
@@ -30,14 +31,7 @@ def run(args: argparse.Namespace) -> int:
     with KeyLogReader.open(
         args.keylog, unlocking.password, identities=unlocking.identities
     ) as reader:
-        unit = reader.header.time_base
-        first, last = _FIRST_PTS, _LAST_PTS
-        if args.from_s is not None:
-            first = math.ceil(parse_time_s(args.from_s) / unit)
-        if args.to_s is not None:
-            last = math.floor(parse_time_s(args.to_s) / unit)
-        if first > last:
-            raise ConfigError("--from must come before --to")
+        first, last = _span_pts(args, reader.header.time_base)
         body = grant_body(
             reader,
             [TrackSpan(track, first, last) for track in sorted(set(args.track))],
@@ -72,3 +66,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.out}: {len(body.chunks)} chunks, {len(body.copies)} copied in part")
         print(f"sha256 {digest}")
     return 0
+
+
+def _span_pts(args: argparse.Namespace, time_base: Fraction) -> tuple[int, int]:
+    """First and last pts that `--from` and `--to` ask for."""
+    first, last = _FIRST_PTS, _LAST_PTS
+    if args.from_s is not None:
+        first = math.ceil(parse_time_s(args.from_s) / time_base)
+    if args.to_s is not None:
+        last = math.floor(parse_time_s(args.to_s) / time_base)
+    if first > last:
+        raise ConfigError("--from must come before --to")
+    return first, last

@@ -12,7 +12,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install .[train]")
 pytest.importorskip("onnx", reason="the export needs onnx")
 
-from training.discriminator import Discriminator, discriminator_loss, generator_loss  # noqa: E402 - after the skip
+from training.discriminator import (  # noqa: E402 - after the skip
+    Discriminator,
+    FeatureCritic,
+    discriminator_loss,
+    generator_loss,
+)
 from training.face_synthesis import FaceSynthesis  # noqa: E402 - after the skip
 from training.generator_data import (  # noqa: E402 - after the skip
     Batch,
@@ -29,7 +34,6 @@ from training.losses_identity import (  # noqa: E402 - after the skip
     noisy_identity,
     old_identity_hinge,
     rotated_targets,
-    wanted_identity,
 )
 from training.losses_image import colour_loss, degrade, reconstruction_loss  # noqa: E402 - after the skip
 
@@ -72,6 +76,16 @@ class _FakeReader(Module):
         small = torch.nn.functional.adaptive_avg_pool2d(crops, 8).flatten(1)
         wide = torch.nn.functional.pad(small, (0, max(0, self.dim - small.shape[1])))
         return torch.nn.functional.normalize(wide[:, : self.dim] + 1e-3, dim=1)
+
+
+class _FakeFeatures(Module):
+    """An embedding, and maps of 4 and 8 channels."""
+
+    def forward(
+        self, crops: Tensor, shift_px: tuple[int, int] = (0, 0)
+    ) -> tuple[Tensor, list[Tensor]]:
+        maps = [crops[:, [0, 1, 2, 0]], crops[:, [0, 1, 2, 0, 1, 2, 0, 1], ::2, ::2]]
+        return _FakeReader(128)(crops, shift_px), maps
 
 
 def _bank(count: int = 6) -> FaceBank:
@@ -179,7 +193,6 @@ def test_own_reader_averages_the_mirror_image() -> None:
 
 def test_identity_losses() -> None:
     a = _unit(2)
-    assert torch.allclose(wanted_identity(a, a), torch.zeros(2), atol=1e-5)
     assert torch.allclose(old_identity_hinge(a, a, allowed=0.2), torch.full((2,), 0.8), atol=1e-5)
     assert torch.all(old_identity_hinge(a, -a, allowed=0.2) == 0)
 
@@ -251,10 +264,12 @@ def test_a_step_gives_gradients_to_the_whole_generator() -> None:
     training = GeneratorTraining(
         net=net,
         critic=Discriminator(width=4),
+        feature_critic=FeatureCritic((4, 8), width=4),
         own=_FakeReader(512),
-        readers=(_FakeReader(512), _FakeReader(128)),
+        primary=_FakeReader(512),
+        features=_FakeFeatures(),
         weights=LossWeights(),
-        mixture=Mixture(primary_every=1, second_every=2, cycle_every=2, adversarial_from=0),
+        mixture=Mixture(primary_every=1, cycle_every=2, adversarial_from=0),
         rng=np.random.default_rng(0),
         generator=torch.Generator().manual_seed(0),
     )
@@ -263,14 +278,15 @@ def test_a_step_gives_gradients_to_the_whole_generator() -> None:
     loss, fakes = training.losses(batch, 1)
     loss.backward()
     assert torch.isfinite(loss)
-    assert len(fakes) == 8
+    assert len(fakes.crops) == 8
     learned = [p for p in net.parameters() if p.requires_grad]
     assert learned
     assert all(p.grad is not None for p in learned)
     assert torch.isfinite(training.critic_loss(batch.crops, fakes))
-    assert {"own_taught", "own_old", "cycle_rec", "rec", "edge_old", "mobile_old"} <= set(
-        training.log
-    )
+    assert set(training.log) >= {
+        *("own_taught", "own_old", "cycle_rec", "rec", "edge_old", "mobile_old"),
+        *("perceptual", "adv_features", "critic_features"),
+    }
 
 
 @pytest.mark.slow
