@@ -23,6 +23,7 @@ from training.data_scenes_compose import Composer
 from training.detector_loss import detector_loss
 from training.detector_net import DetectorNet, export_onnx
 from training.detector_pool import SamplePool
+from training.detector_teacher import Hints, YuNetTeacher
 from training.detector_validate import validate
 from training.encoder_optim import Muon
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
@@ -51,6 +52,7 @@ class Options:
     threads: int
     rate: float
     muon_rate: float
+    hint_weight: float
     seed: int
     save_every: int
     crops: int | None
@@ -111,7 +113,12 @@ class _Run:
         # The last layers have no batch norm behind them, which Muon's unit weights need.
         filters = [p for n, p in self.net.named_parameters() if p.ndim > 1 and "predict" not in n]
         known = {id(p) for p in filters}
-        others = [p for p in self.net.parameters() if id(p) not in known]
+        self.hints = Hints(self.net.widths, self.net.head)
+        trained = [*self.net.parameters(), *self.hints.parameters()]
+        others = [p for p in trained if id(p) not in known]
+        self.teacher = YuNetTeacher(
+            options.teachers / "yunet_n_dynamic.onnx", threads=options.threads
+        )
         self.muon = Muon(filters, lr=options.muon_rate)
         self.adam = torch.optim.AdamW(others, lr=options.rate, betas=(0.9, 0.99), weight_decay=0.0)
         self.step, self.spent_s = 0, 0.0
@@ -123,6 +130,7 @@ class _Run:
         if found is not None:
             self.step, parts, extra = found
             self.net.load_state_dict(parts["net"])
+            self.hints.load_state_dict(parts["hints"])
             self.average.model.load_state_dict(parts["average"])
             self.muon.load_state_dict(parts["optimizer_muon"])
             self.adam.load_state_dict(parts["optimizer_adam"])
@@ -139,6 +147,7 @@ class _Run:
         """Write a checkpoint and the averaged weights as ONNX."""
         parts = {
             "net": self.net.state_dict(),
+            "hints": self.hints.state_dict(),
             "average": self.average.model.state_dict(),
             "optimizer_muon": self.muon.state_dict(),
             "optimizer_adam": self.adam.state_dict(),
@@ -165,17 +174,22 @@ class _Run:
                 group["lr"] = rate * factor
         rgb, rows = pool.batch(self.options.batch, rng)
         x, targets = _augment(to_input(rgb), torch.from_numpy(rows), rng)
+        lesson = self.teacher.look(x)
         with torch.autocast("cpu", torch.bfloat16):
-            maps = self.net(x)
-        loss = detector_loss(maps, targets)
+            backbone, towers = self.net.features(x)
+            maps = self.net.maps(towers)
+            hints = self.hints([*backbone, *towers], lesson.features)
+        loss = detector_loss(maps, targets, lesson.scores)
         self.net.zero_grad(set_to_none=True)
-        loss.total.backward()
+        self.hints.zero_grad(set_to_none=True)
+        (loss.total + self.options.hint_weight * hints).backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
         self.muon.step()
         self.adam.step()
         self.average.update(self.net, step=self.step)
         self.step += 1
         parts = {"total": loss.total, "score": loss.score, "box": loss.box, "points": loss.points}
+        parts["hints"] = hints
         return {"factor": factor, **{name: float(value.detach()) for name, value in parts.items()}}
 
 
@@ -239,6 +253,7 @@ def _parse(arguments: list[str] | None) -> Options:
     add("--threads", type=int, default=2, help="threads of torch")
     add("--rate", type=float, default=2e-3, help="highest rate of what Muon leaves over")
     add("--muon-rate", type=float, default=0.05, help="highest relative step of the filters")
+    add("--hints", dest="hint_weight", type=float, default=1.0, help="weight of the features")
     add("--seed", type=int, default=1)
     add("--save-every", type=int, default=200, help="steps between checkpoints")
     add("--crops", type=int, help="use only so many crops, for a quick try")

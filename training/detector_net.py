@@ -61,6 +61,7 @@ class DetectorNet(nn.Module):
         head: int = 32,
     ) -> None:
         super().__init__()
+        self.widths, self.head = widths[1:], head
         # One wide-stepped convolution instead of two stages: maps at stride 2 would cost more
         # memory traffic than all the rest together, in training and on the CPU.
         self.stem = _conv(3, widths[0], kernel=6, stride=4, padding=1)
@@ -79,19 +80,31 @@ class DetectorNet(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the three raw maps."""
+        return self.maps(self.features(x)[1])
+
+    def maps(self, towers: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Turn the heads' features into the three raw maps."""
+        maps = [p(f) for p, f in zip(self.predict, towers, strict=True)]
+        return maps[0], maps[1], maps[2]
+
+    def features(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Compute what lies behind the maps, at strides 8, 16 and 32.
+
+        Returns:
+            The backbone's three outputs, and those of the heads before their last layer.
+        """
         at8 = self.stage8(self.stem(x))
         at16 = self.stage16(at8)
-        top = self.lateral[2](self.stage32(at16))
+        at32 = self.stage32(at16)
+        top = self.lateral[2](at32)
         middle = self.smooth[1](
             self.lateral[1](at16) + functional.interpolate(top, scale_factor=2.0)
         )
         bottom = self.smooth[0](
             self.lateral[0](at8) + functional.interpolate(middle, scale_factor=2.0)
         )
-        maps = [
-            p(t(f)) for p, t, f in zip(self.predict, self.tower, (bottom, middle, top), strict=True)
-        ]
-        return maps[0], maps[1], maps[2]
+        towers = [t(f) for t, f in zip(self.tower, (bottom, middle, top), strict=True)]
+        return [at8, at16, at32], towers
 
 
 def split_map(raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:

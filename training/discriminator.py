@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Discriminator", "discriminator_loss", "generator_loss"]
+__all__ = ["Discriminator", "FeatureCritic", "discriminator_loss", "generator_loss"]
 
 _SLOPE = 0.2
 _FINE_GAIN = 3.0
@@ -42,6 +43,32 @@ class Discriminator(nn.Module):
             x = F.leaky_relu(conv(x), _SLOPE)
             scores.append(head(x))
         return scores
+
+
+class FeatureCritic(nn.Module):
+    """Small heads that judge the feature maps of a frozen network.
+
+    Args:
+        channels: Channels of each map.
+        width: Channels inside a head.
+    """
+
+    def __init__(self, channels: Sequence[int], *, width: int = 64) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(c, width, 1),
+                nn.LeakyReLU(_SLOPE),
+                nn.Conv2d(width, width, 3, 2, 1),
+                nn.LeakyReLU(_SLOPE),
+                nn.Conv2d(width, 1, 1),
+            )
+            for c in channels
+        )
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """One map of scores for each feature map."""
+        return [head(x) for head, x in zip(self.heads, maps, strict=True)]
 
 
 def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:

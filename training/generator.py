@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.discriminator import Discriminator
+from training.discriminator import Discriminator, FeatureCritic
+from training.face_features import CHANNELS, FaceFeatures
 from training.face_synthesis import FaceSynthesis
 from training.generator_data import FaceBank, identity_basis, load_bank
 from training.generator_export import read_weights
@@ -23,7 +24,7 @@ from training.generator_sheet import save_sheet
 from training.generator_steps import GeneratorTraining, LossWeights, Mixture
 from training.landmarks66 import Landmarks66
 from training.landmarks66_train import load_landmarks66
-from training.losses_identity import OwnReader, load_readers
+from training.losses_identity import IdentityReader, OwnReader, SecondReader, load_readers
 from training.rebuild import rebuild_encoder
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
 from training.teachers import load_teachers
@@ -73,7 +74,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _build(
-    args: argparse.Namespace, bank: FaceBank, readers: tuple[nn.Module, nn.Module]
+    args: argparse.Namespace, bank: FaceBank, readers: tuple[IdentityReader, SecondReader]
 ) -> GeneratorTraining:
     if args.init is None:
         basis = torch.from_numpy(identity_basis(bank.identities))
@@ -82,16 +83,19 @@ def _build(
         state = read_weights(args.init)
         net = FaceSynthesis(state["basis"], Landmarks66(folded=True))
         net.load_state_dict(state)
-    critic = Discriminator()
+    critic, feature_critic = Discriminator(), FeatureCritic(CHANNELS)
+    primary, features = readers[0], FaceFeatures(readers[1])
     encoder, inner_px = rebuild_encoder(args.encoder)
     own = OwnReader(encoder, inner_px=inner_px)
-    for module in (net, critic, own, *readers):
+    for module in (net, critic, feature_critic, own, primary, features):
         module.to(args.device, memory_format=torch.channels_last)
     return GeneratorTraining(
         net=net,
         critic=critic,
+        feature_critic=feature_critic,
         own=own,
-        readers=readers,
+        primary=primary,
+        features=features,
         weights=_picked(args, LossWeights),
         mixture=_picked(args, Mixture),
         rng=np.random.default_rng(args.seed),
@@ -108,11 +112,13 @@ def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, 
     average = AveragedModel(training.net, decay=0.998)
     learned = [p for p in training.net.parameters() if p.requires_grad]
     adam = torch.optim.Adam(learned, lr=args.rate, betas=(0.9, 0.99))
-    critic_adam = torch.optim.Adam(training.critic.parameters(), args.critic_rate, (0.0, 0.99))
+    critics = [*training.critic.parameters(), *training.feature_critic.parameters()]
+    critic_adam = torch.optim.Adam(critics, args.critic_rate, (0.0, 0.99))
     parts: dict[str, Any] = {
         "net": training.net,
         "average": average.model,
         "critic": training.critic,
+        "feature_critic": training.feature_critic,
         "optimizer-net": adam,
         "optimizer-critic": critic_adam,
     }
@@ -158,7 +164,7 @@ def _step(
         return
     training.log["gradient"] = 0.98 * usual + 0.02 * norm
     adam.step()
-    if training.weights.adversarial and step % training.mixture.critic_every == 0:
+    if step % training.mixture.critic_every == 0:
         with torch.autocast(args.device, dtype=torch.bfloat16):
             critic_loss = training.critic_loss(batch.crops, fakes)
         critic_adam.zero_grad(set_to_none=True)

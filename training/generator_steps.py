@@ -8,7 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.discriminator import Discriminator, discriminator_loss, generator_loss
+from training.discriminator import (
+    Discriminator,
+    FeatureCritic,
+    discriminator_loss,
+    generator_loss,
+)
+from training.face_features import perceptual_loss
 from training.face_synthesis import FaceSynthesis
 from training.generator_data import Batch
 from training.generator_landmarks import landmark_loss, landmark_weights
@@ -22,7 +28,7 @@ from training.losses_identity import (
 )
 from training.losses_image import colour_loss, composite, degrade, reconstruction_loss
 
-__all__ = ["GeneratorTraining", "LossWeights", "Mixture"]
+__all__ = ["Fakes", "GeneratorTraining", "LossWeights", "Mixture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,8 @@ class LossWeights:
     second: float = 2.0
     old: float = 1.0
     adversarial: float = 0.6
+    features: float = 1.0
+    perceptual: float = 1.0
     landmarks: float = 0.15
     colour: float = 3.0
     taught: float = 3.0
@@ -48,7 +56,6 @@ class Mixture:
         taught_ratio: Share of the batch that has a wanted output.
         rotated_ratio: Share of the swaps whose target is a keyed rotation, not another person.
         primary_every: Steps between uses of EdgeFace-XS.
-        second_every: Steps between uses of MobileFaceNet.
         cycle_every: Steps between recoveries of the swapped faces.
         critic_every: Steps between those of the discriminator.
         adversarial_from: First step with the adversarial loss.
@@ -57,10 +64,17 @@ class Mixture:
     taught_ratio: float = 0.625
     rotated_ratio: float = 0.6
     primary_every: int = 2
-    second_every: int = 4
     cycle_every: int = 3
     critic_every: int = 2
     adversarial_from: int = 50
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fakes:
+    """What the critics see of a step: crops (N, 3, S, S) and their feature maps."""
+
+    crops: Tensor
+    maps: list[Tensor]
 
 
 @dataclass(slots=True, eq=False)
@@ -69,9 +83,11 @@ class GeneratorTraining:
 
     Attributes:
         net: The network being trained.
-        critic: The discriminator.
+        critic: The discriminator of pixels.
+        feature_critic: The discriminator of features.
         own: The encoder that ships, frozen: identities are in its space and are read back with it.
-        readers: EdgeFace-XS and MobileFaceNet, frozen.
+        primary: EdgeFace-XS, frozen.
+        features: ``FaceFeatures``: embeddings and maps of MobileFaceNet.
         weights: Weights of the losses.
         mixture: What a batch is made of.
         rng: Source of shifts.
@@ -81,20 +97,18 @@ class GeneratorTraining:
 
     net: FaceSynthesis
     critic: Discriminator
+    feature_critic: FeatureCritic
     own: OwnReader
-    readers: tuple[nn.Module, nn.Module]
+    primary: nn.Module
+    features: nn.Module
     weights: LossWeights
     mixture: Mixture
     rng: np.random.Generator
     generator: torch.Generator
     log: dict[str, float] = field(default_factory=dict)
 
-    def losses(self, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
-        """Forward passes of a batch.
-
-        Returns:
-            The generator's loss and the fakes (N, 3, S, S) for the discriminator.
-        """
+    def losses(self, batch: Batch, step: int) -> tuple[Tensor, Fakes]:
+        """Forward passes of a batch: the generator's loss, and the fakes for the critics."""
         w, count = self.weights, len(batch.crops)
         taught = round(count * self.mixture.taught_ratio)
         lessons = make_lessons(batch, taught, self.own, self.generator)
@@ -105,19 +119,19 @@ class GeneratorTraining:
         face, alpha = self.net(inputs, wanted)
         face = face.float()
         output = composite(face, alpha, inputs)
-        total = self._taught_loss(face[:taught], lessons)
+        shift = self._shift()
+        second, maps = self.features(output, shift)
+        total = self._taught_loss(face[:taught], lessons, [m[:taught] for m in maps], shift)
         total = total + self._own_loss(batch, output, wanted, taught, rotated)
-        total = total + self._readers_loss(batch, output, targets, rotated, step)
+        total = total + self._primary_loss(batch, output, targets, rotated, step)
+        total = total + self._second_loss(batch, second, len(targets), rotated)
         total = total + w.colour * colour_loss(output[taught:], batch.crops[taught:]).mean()
         total = total + w.landmarks * self._points_loss(output, batch, lessons)
-        if w.adversarial and step >= self.mixture.adversarial_from:
-            self.critic.requires_grad_(False)  # only the fakes need gradients here
-            adversarial = generator_loss(self.critic(output))
-            total = total + w.adversarial * adversarial
-            self._note(adv=adversarial)
+        if step >= self.mixture.adversarial_from:
+            total = total + self._adversarial_loss(output, maps)
         if taught < count and step % self.mixture.cycle_every == self.mixture.cycle_every - 1:
             total = total + self._recovery(batch, output.detach()[taught:], targets, taught)
-        return total, output.detach()
+        return total, Fakes(output.detach(), [m.detach() for m in maps])
 
     def _shift(self) -> tuple[int, int]:
         top, left = (int(v) for v in self.rng.integers(-2, 3, 2))
@@ -135,12 +149,25 @@ class GeneratorTraining:
         others = batch.identities.roll(1, 0)[taught:]
         return torch.where(rotated[:, None], turned, others), rotated
 
-    def _taught_loss(self, face: Tensor, lessons: Lessons) -> Tensor:
+    def _taught_loss(
+        self, face: Tensor, lessons: Lessons, maps: list[Tensor], shift: tuple[int, int]
+    ) -> Tensor:
         if not len(face):
             return face.new_zeros(())
         rec = reconstruction_loss(face, lessons.outputs).mean()
-        self._note(rec=rec)
-        return self.weights.taught * rec
+        with torch.no_grad():
+            _, wanted = self.features(lessons.outputs, shift)
+        perceptual = perceptual_loss(maps, wanted)
+        self._note(rec=rec, perceptual=perceptual)
+        return self.weights.taught * rec + self.weights.perceptual * perceptual
+
+    def _adversarial_loss(self, output: Tensor, maps: list[Tensor]) -> Tensor:
+        for critic in (self.critic, self.feature_critic):
+            critic.requires_grad_(False)  # only the fakes need gradients here
+        pixels = generator_loss(self.critic(output))
+        features = generator_loss(self.feature_critic(maps))
+        self._note(adv=pixels, adv_features=features)
+        return self.weights.adversarial * pixels + self.weights.features * features
 
     def _own_loss(
         self, batch: Batch, output: Tensor, wanted: Tensor, taught: int, rotated: Tensor
@@ -161,28 +188,25 @@ class GeneratorTraining:
         hinge = old_identity_hinge(found[taught:], batch.identities[taught:], allowed=0.1)
         return loss + self.weights.old * hinge.mean()
 
-    def _readers_loss(
+    def _primary_loss(
         self, batch: Batch, output: Tensor, targets: Tensor, rotated: Tensor, step: int
     ) -> Tensor:
-        """Two other recognisers, by turns: the wanted person and not the old one."""
-        w, taught = self.weights, len(output) - len(targets)
-        lessons = lesson_keeps_identity(taught)
-        total = output.new_zeros(())
-        if w.primary and step % self.mixture.primary_every == 0:
-            found = self.readers[0](output, self._shift())
-            # The shipped encoder is distilled from this one: a turned identity is one here, too.
-            others = torch.where(rotated[:, None], targets, batch.primary.roll(1, 0)[taught:])
-            known = torch.cat([lessons, torch.ones_like(rotated)])
-            total = total + w.primary * self._reader_loss(
-                "edge", found, batch.primary, others, known
-            )
-        if w.second and step % self.mixture.second_every == 1:
-            found = self.readers[1](output, self._shift())
-            others, known = batch.second.roll(1, 0)[taught:], torch.cat([lessons, ~rotated])
-            total = total + w.second * self._reader_loss(
-                "mobile", found, batch.second, others, known
-            )
-        return total
+        """EdgeFace-XS: the wanted person and not the old one."""
+        taught = len(output) - len(targets)
+        if step % self.mixture.primary_every:
+            return output.new_zeros(())
+        found = self.primary(output, self._shift())
+        # The shipped encoder is distilled from this one: a turned identity is one here, too.
+        others = torch.where(rotated[:, None], targets, batch.primary.roll(1, 0)[taught:])
+        known = torch.cat([lesson_keeps_identity(taught), torch.ones_like(rotated)])
+        return self.weights.primary * self._reader_loss("edge", found, batch.primary, others, known)
+
+    def _second_loss(self, batch: Batch, found: Tensor, swaps: int, rotated: Tensor) -> Tensor:
+        """MobileFaceNet the same; it says nothing of what a turned identity looks like."""
+        taught = len(found) - swaps
+        others = batch.second.roll(1, 0)[taught:]
+        known = torch.cat([lesson_keeps_identity(taught), ~rotated])
+        return self.weights.second * self._reader_loss("mobile", found, batch.second, others, known)
 
     def _reader_loss(
         self, name: str, found: Tensor, originals: Tensor, others: Tensor, known: Tensor
@@ -224,17 +248,21 @@ class GeneratorTraining:
         rec = reconstruction_loss(face.float(), crops).mean()
         again = composite(face.float(), alpha, seen)
         near = cosine(self.own(again), own)
-        edge = cosine(self.readers[0](again), batch.primary[taught:])
+        edge = cosine(self.primary(again), batch.primary[taught:])
         self._note(cycle_rec=rec, back=near.mean(), edge_back=edge.mean())
         w = self.weights
         return w.cycle * rec + 0.5 * w.identity * (1.0 - near.mean() + 1.0 - edge.mean())
 
-    def critic_loss(self, real: Tensor, fakes: Tensor) -> Tensor:
-        """Loss of the discriminator on as many real crops as fakes."""
-        self.critic.requires_grad_(True)
-        loss = discriminator_loss(self.critic(real), self.critic(fakes))
-        self._note(critic=loss)
-        return loss
+    def critic_loss(self, real: Tensor, fakes: Fakes) -> Tensor:
+        """Loss of the two critics on as many real crops as fakes."""
+        for critic in (self.critic, self.feature_critic):
+            critic.requires_grad_(True)
+        with torch.no_grad():
+            _, maps = self.features(real, self._shift())
+        pixels = discriminator_loss(self.critic(real), self.critic(fakes.crops))
+        features = discriminator_loss(self.feature_critic(maps), self.feature_critic(fakes.maps))
+        self._note(critic=pixels, critic_features=features)
+        return pixels + features
 
     def _note(self, **values: Tensor) -> None:
         """Running means for the log, over about the last 50 steps."""
