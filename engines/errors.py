@@ -2,7 +2,7 @@
 
 AnonymizerError            exit 1
   ConfigError                   2   bad option, configuration or password source
-  MediaError                    3   SourceOpenError, SourceLostError, SinkError
+  MediaError                    3   SourceOpenError (SourceRefusedError), SourceLostError, SinkError
   EngineError                   4   EngineLoadError, EngineRunError
   CoverageError                 5   a tracked face could not be covered
   KeyLogError                   6   KeyLogFormatError, KeyLogTruncatedError, KeyLogTamperedError,
@@ -34,6 +34,7 @@ __all__ = [
     "SinkError",
     "SourceLostError",
     "SourceOpenError",
+    "SourceRefusedError",
     "WrongPasswordError",
 ]
 
@@ -58,6 +59,10 @@ class MediaError(AnonymizerError):
 
 class SourceOpenError(MediaError):
     """The source cannot be opened or is not a video that can be decoded."""
+
+
+class SourceRefusedError(SourceOpenError):
+    """The source answers, but not to this user and password."""
 
 
 class SourceLostError(MediaError):

@@ -23,7 +23,7 @@ class BackoffOptions:
 
     first_s: float = 0.25
     factor: float = 2.0
-    longest_s: float = 15.0
+    longest_s: float = 1.0
     jitter_ratio: float = 0.2
 
 

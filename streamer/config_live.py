@@ -21,7 +21,10 @@ class LiveConfig(ConfigModel):
     read_timeout_s: float = Field(default=5.0, gt=0, le=300)
     tls_verify: bool = True
     ca_file: Path | None = None
-    longest_wait_s: float = Field(default=15.0, gt=0, le=3600, description="between attempts")
+    longest_wait_s: float = Field(default=1.0, gt=0, le=3600, description="between attempts")
+    refused_wait_s: float = Field(
+        default=30.0, gt=0, le=3600, description="the same while the camera refuses the login"
+    )
     give_up_s: float | None = Field(default=None, gt=0, description="none: try for ever")
     credentials: str | None = Field(
         default=None,

@@ -112,7 +112,12 @@ def live_options(config: AppConfig, url: str, *, is_file: bool) -> LiveOptions:
     )
     backoff = replace(BackoffOptions(), longest_s=live.longest_wait_s)
     return LiveOptions(
-        source, backoff, give_up_s=live.give_up_s, is_file=is_file, is_paced=is_playlist(url)
+        source,
+        backoff,
+        refused_wait_s=live.refused_wait_s,
+        give_up_s=live.give_up_s,
+        is_file=is_file,
+        is_paced=is_playlist(url),
     )
 
 

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, TypeAlias
 
-from engines.errors import MediaError, SourceLostError, SourceOpenError
+from engines.errors import MediaError, SourceLostError, SourceRefusedError
 from streamer.backoff import Backoff, BackoffOptions
 from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
 from streamer.live_clock import LiveClock
 from streamer.media_info import MediaInfo, Notices
 from streamer.source import Source, SourceOptions
-from streamer.source_reach import answers
 
 __all__ = ["FormatChanged", "LiveItem", "LiveOptions", "LiveSource", "Reconnected"]
 
 _VIDEO: Final = -1  # its place in the clock, beside the numbers of the copied streams
 # A paced source that is this late is not caught up with: its frames are wanted when they come.
 _LATEST_S: Final = 1.0
-_PROBE_EVERY_S: Final = 0.5
+# A connection that held for so long was a good one: after it the next attempt need not wait.
+_STEADY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ class LiveOptions:
     Attributes:
         source: connection options.
         backoff: waits between attempts.
+        refused_wait_s: longest of them while the camera refuses user and password: many lock an
+            account after a few attempts.
         give_up_s: time without an answer after which the source counts as lost, None for never.
         is_file: the source is a file that plays a camera: its end is the end.
         is_paced: frames are held back until their own time; for files, and for sources that give
@@ -72,6 +74,7 @@ class LiveOptions:
 
     source: SourceOptions
     backoff: BackoffOptions = dataclasses.field(default_factory=BackoffOptions)
+    refused_wait_s: float = 30.0
     give_up_s: float | None = None
     is_file: bool = False
     is_paced: bool = False
@@ -116,6 +119,10 @@ class LiveSource:
         self._now = now
         self._sleep = sleep
         self._on_lost = on_lost
+        self._backoff = Backoff(options.backoff)
+        self._refused = Backoff(
+            dataclasses.replace(options.backoff, longest_s=options.refused_wait_s)
+        )
         self._clock = LiveClock()
         self._last_s: Fraction | None = None
         self._last_wall_s = now()
@@ -155,6 +162,7 @@ class LiveSource:
                 self._resume()
                 self.reconnects += 1
                 yield Reconnected(self._now() - lost_s, attempts, reason)
+            began_s = self._now()
             try:
                 yield from self._read(source)
             except MediaError as exc:
@@ -169,6 +177,12 @@ class LiveSource:
             gc.collect()
             if self._options.is_file:
                 return
+            if self._now() - began_s >= _STEADY_S:
+                self._backoff.reset()
+                self._refused.reset()
+            else:
+                # One that hangs up right after its first picture must not be hammered.
+                self._wait(self._backoff.next_wait_s())
 
     def close(self) -> None:
         """Close the first connection if nobody has iterated over it."""
@@ -199,14 +213,12 @@ class LiveSource:
         return info
 
     def _reconnect(self) -> tuple[Source | None, int]:
-        backoff, attempts = Backoff(self._options.backoff), 0
+        attempts = 0
         while not self._stop.is_set():
             attempts += 1
-            if attempts > 1:
-                gc.collect()  # a connection that failed half-way may have had a decoder, too
             try:
                 return self._connect(), attempts
-            except SourceOpenError as exc:
+            except MediaError as exc:  # also one that is lost before its first picture
                 self._on_lost(str(exc))
                 limit_s = self._options.give_up_s
                 waited_s = self._now() - self._last_wall_s
@@ -214,20 +226,10 @@ class LiveSource:
                     raise SourceLostError(
                         f"the camera has not answered for {waited_s:.0f} s: {exc}"
                     ) from None
-                self._wait_for_answer(backoff.next_wait_s())
+                is_refused = isinstance(exc, SourceRefusedError)
+            gc.collect(1)  # it may have had a decoder, too; a full search costs 50 ms each time
+            self._wait((self._refused if is_refused else self._backoff).next_wait_s())
         return None, attempts
-
-    def _wait_for_answer(self, wait_s: float) -> None:
-        """Wait, but not longer than until a machine that was silent answers again.
-
-        So a long wait between attempts does not make the return of a camera any later.
-        """
-        end_s = self._now() + wait_s
-        was_silent = wait_s > _PROBE_EVERY_S and answers(self._url) is False
-        while (left_s := end_s - self._now()) > 0 and not self._stop.is_set():
-            self._wait(min(left_s, _PROBE_EVERY_S))
-            if was_silent and answers(self._url):
-                return
 
     def _wait(self, wait_s: float) -> None:
         """Sleep in short steps, so that a stop is noticed."""

@@ -29,7 +29,7 @@ class WorkerOptions:
     most_s: float = 3.0
     most_bytes: int = 32 << 20
     keeps_oldest: bool = False
-    backoff: BackoffOptions = field(default_factory=lambda: BackoffOptions(longest_s=1.0))
+    backoff: BackoffOptions = field(default_factory=BackoffOptions)
 
 
 class OutputQueue:

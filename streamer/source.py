@@ -170,7 +170,7 @@ class Source:
         errors_in_a_row = 0
         while errors_in_a_row < _MOST_READ_ERRORS:
             try:
-                for packet in self._container.demux(wanted):
+                for packet in self._demuxed(wanted):
                     errors_in_a_row = 0
                     yield self._shifted(packet)
                 return
@@ -186,6 +186,25 @@ class Source:
         flush: Packet[Stream] = Packet()
         flush.stream = self._video
         yield flush
+
+    def _demuxed(self, wanted: list[Stream]) -> Iterator[Packet[Stream]]:
+        """Packets as the container gives them; a live source without pictures is a lost one.
+
+        When a read runs into its time-out, FFmpeg gives away the packet that it held back until it
+        saw the next one, and would then wait as long again. And sound may go on without pictures.
+        """
+        packets, waited_s = iter(self._container.demux(wanted)), 0.0
+        while True:
+            asked_s = time.monotonic()
+            packet = next(packets, None)
+            if packet is None:
+                return
+            waited_s += time.monotonic() - asked_s
+            yield packet
+            if self.options.mode == "live" and waited_s >= self.options.read_timeout_s:
+                raise SourceLostError(f"{self.name}: no picture for {waited_s:.1f} s")
+            if packet.stream is self._video:
+                waited_s = 0.0
 
     def _shifted(self, packet: Packet[Stream]) -> Packet[Stream]:
         time = packet.dts if packet.dts is not None else packet.pts

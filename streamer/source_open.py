@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,11 +13,11 @@ from urllib.parse import urlsplit
 import av
 import av.container
 
-from engines.errors import MediaError, SourceOpenError
+from engines.errors import SourceOpenError, SourceRefusedError
 from streamer.redact import display_name, is_url
 from streamer.source_convert import Scaler
 
-__all__ = ["SourceOptions", "is_playlist", "open_container", "translate_av_errors"]
+__all__ = ["SourceOptions", "is_playlist", "open_container"]
 
 # Demuxers that read one file and nothing else. Playlists (hls, concat, dash, sdp, image2) are left
 # out: under the name of a video they would make us open whatever file or address they list.
@@ -42,7 +40,7 @@ class SourceOptions:
         video_stream: which video of several, counted from 0.
         decoder_threads: threads of the decoder, 0 to choose.
         open_timeout_s: longest wait for a connection (live only).
-        read_timeout_s: longest wait for a packet (live only); FFmpeg may take twice as long.
+        read_timeout_s: longest wait for a packet (live only).
         rtsp_transport: how RTSP carries the media.
         tls_verify: whether the certificate of an encrypted connection must be valid.
         ca_file: certificates to trust instead of the system's.
@@ -62,21 +60,6 @@ class SourceOptions:
     scaler: Scaler | None = None
 
 
-@contextmanager
-def translate_av_errors(error: type[MediaError], name: str) -> Iterator[None]:
-    """Turn PyAV errors into ours, without the credentials that their text contains.
-
-    Args:
-        error: what to raise.
-        name: the source or target as it may be shown.
-    """
-    try:
-        yield
-    except av.FFmpegError as exc:
-        # `from None`: the chained error would print the URL with its password.
-        raise error(f"{name}: {exc.strerror or type(exc).__name__}") from None
-
-
 def open_container(
     source: str | os.PathLike[str], options: SourceOptions
 ) -> av.container.InputContainer:
@@ -84,17 +67,11 @@ def open_container(
 
     Raises:
         SourceOpenError: it is missing, empty, incomplete, or not a video.
+        SourceRefusedError: it wants another user or password.
     """
     text, name = os.fspath(source), display_name(source)
     if is_url(text):
-        with translate_av_errors(SourceOpenError, name):
-            return av.open(
-                text,
-                "r",
-                container_options=_url_options(text, options),
-                metadata_errors="replace",
-                timeout=(options.open_timeout_s, options.read_timeout_s),
-            )
+        return _open_url(text, name, options)
     _check_file(Path(text), name)
     try:
         # The prefix keeps a colon in a file name from being read as a protocol.
@@ -107,6 +84,24 @@ def open_container(
     except av.FFmpegError as exc:
         reason = _why_not_opened(Path(text), exc)
     raise SourceOpenError(f"{name}: {reason}")
+
+
+def _open_url(url: str, name: str, options: SourceOptions) -> av.container.InputContainer:
+    error: type[SourceOpenError] = SourceOpenError
+    try:
+        return av.open(
+            url,
+            "r",
+            container_options=_url_options(url, options),
+            metadata_errors="replace",
+            timeout=(options.open_timeout_s, options.read_timeout_s),
+        )
+    except av.FFmpegError as exc:
+        reason = exc.strerror or type(exc).__name__
+        if isinstance(exc, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
+            error = SourceRefusedError
+    # Not raised inside: the error of PyAV, chained, would print the URL with its password.
+    raise error(f"{name}: {reason}")
 
 
 def _check_file(path: Path, name: str) -> None:

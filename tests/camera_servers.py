@@ -23,11 +23,17 @@ _BOUNDARY = "frame"
 
 
 @contextmanager
-def http_server(pages: dict[str, Page], *, login: str | None = None) -> Iterator[int]:
+def http_server(
+    pages: dict[str, Page],
+    *,
+    login: str | None = None,
+    on_request: Callable[[], object] = lambda: None,
+) -> Iterator[int]:
     """Serve pages; asks for basic authentication when there is a login (USER:PASSWORD)."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            on_request()
             wanted = None if login is None else "Basic " + base64.b64encode(login.encode()).decode()
             page = pages.get(self.path)
             if wanted is not None and self.headers.get("Authorization") != wanted:

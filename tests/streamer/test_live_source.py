@@ -11,13 +11,13 @@ import pytest
 
 from engines.errors import SourceLostError, SourceOpenError
 from streamer.backoff import BackoffOptions
-from streamer.demo_sample import SAMPLE_FPS, sample_frames
 from streamer.frames import Frame
 from streamer.interrupt import StopRequest
 from streamer.live_source import LiveOptions, LiveSource, Reconnected
 from streamer.media_info import Notices
-from streamer.sink_demo import DemoSink
-from streamer.source import SourceOptions
+from streamer.source import SourceOptions, open_source
+from tests.camera_servers import http_server, mjpeg_pages
+from tests.media import Recipe, make_video
 
 FRAMES = 10
 QUICK = BackoffOptions(first_s=0.02, longest_s=0.05)
@@ -25,11 +25,8 @@ QUICK = BackoffOptions(first_s=0.02, longest_s=0.05)
 
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("live") / "camera.ts"
-    with DemoSink(path, (480, 960), fps=SAMPLE_FPS) as sink:
-        for pixels in sample_frames(FRAMES / SAMPLE_FPS):
-            sink.write_sample(pixels)
-    return path.read_bytes()
+    recipe = Recipe(pts=tuple(range(FRAMES)))
+    return make_video(tmp_path_factory.mktemp("live") / "camera.ts", recipe).read_bytes()
 
 
 @contextmanager
@@ -87,6 +84,7 @@ def test_goes_on_after_the_camera_hung_up(stream: bytes) -> None:
 
 
 @pytest.mark.network
+@pytest.mark.slow
 def test_lost_connections_leave_no_threads_behind(stream: bytes) -> None:
     stop, threads = StopRequest(), list[int]()
     with _camera(stream, answers=12) as url:
@@ -162,10 +160,127 @@ def test_a_first_connection_may_be_waited_for(stream: bytes, tmp_path: Path, com
 
     if comes:
         source = make()
-        assert source.info.size_hw == (480, 960)
+        assert source.info.size_hw == (96, 128)
         assert source.reconnects == 0
         source.close()
     else:
         with pytest.raises(SourceLostError, match="stopped"):
             make()
     assert len(reasons) > 10
+
+
+class _Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.stop = StopRequest()
+        self.end_s = 1000.0
+
+    def now(self) -> float:
+        return self.now_s
+
+    def sleep(self, wait_s: float) -> None:
+        self.now_s += wait_s
+        if self.now_s > self.end_s:
+            self.stop.set()
+
+    def source(self, url: str) -> LiveSource:
+        """A source with the waits that a configuration has by default."""
+        options = LiveOptions(SourceOptions(mode="live", open_timeout_s=5), waits=True)
+        return LiveSource(
+            url, options=options, notices=Notices(), stop=self.stop, now=self.now, sleep=self.sleep
+        )
+
+
+@pytest.mark.network
+def test_a_server_that_hangs_up_on_everybody_is_back_within_two_seconds(stream: bytes) -> None:
+    """However long it did so: its port answers all the time."""
+    clock, hung_up = _Clock(), list[float]()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                with server.accept()[0] as connection:
+                    if clock.now_s >= 160:
+                        connection.sendall(stream)
+                        return
+                    hung_up.append(clock.now_s)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        source = clock.source(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        source.close()
+        thread.join(timeout=5)
+    assert clock.now_s - 160 < 2
+    # The waits grow, with some jitter, up to a second.
+    assert 50 <= len(hung_up) <= 85
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_camera_that_hangs_up_after_each_picture_is_not_hammered(stream: bytes) -> None:
+    clock = _Clock()
+    clock.end_s = 110.0
+    with _camera(stream, answers=1000) as url:
+        source = clock.source(url)
+        assert sum(isinstance(item, Reconnected) for item in source) <= 25
+
+
+@pytest.mark.network
+def test_a_refused_login_is_tried_seldom() -> None:
+    clock = _Clock()
+    clock.end_s = 700.0
+    pages, asked = mjpeg_pages(50, 5), list[float]()
+    with (
+        http_server(
+            pages, login="viewer:correct", on_request=lambda: asked.append(clock.now_s)
+        ) as port,
+        pytest.raises(SourceLostError, match="stopped"),
+    ):
+        clock.source(f"http://viewer:hunter2@127.0.0.1:{port}/mjpeg")
+    # FFmpeg asks twice each time: without the login, and with it.
+    assert 40 <= len(asked) <= 80
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_connection_without_a_picture_is_tried_again(tmp_path: Path) -> None:
+    """No key frame came before the camera hung up: that ends an attempt and not the job."""
+    recipe = Recipe(pts=tuple(range(200)), options={"g": "1000"})
+    whole = make_video(tmp_path / "camera.ts", recipe).read_bytes()
+    start = len(whole) // 2 // 188 * 188
+    clock = _Clock()
+    clock.end_s = 105.0
+    with (
+        _camera(whole[: 3 * 188] + whole[start:], answers=1000) as url,
+        pytest.raises(SourceLostError, match="stopped"),
+    ):
+        clock.source(url)
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_sound_alone_is_a_stall(tmp_path: Path) -> None:
+    recipe = Recipe(pts=tuple(range(25)), audio_start_s=0.0, audio_packets=250)
+    data = make_video(tmp_path / "camera.ts", recipe).read_bytes()
+    pieces = [data[at : at + 188] for at in range(0, len(data), 188)]
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                for piece in pieces:
+                    connection.sendall(piece)
+                    if ended.wait(6 / len(pieces)):
+                        return
+
+        threading.Thread(target=serve, daemon=True).start()
+        options = SourceOptions(mode="live", open_timeout_s=5, read_timeout_s=1.0)
+        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with (
+            open_source(url, options=options) as source,
+            pytest.raises(SourceLostError, match="no picture"),
+        ):
+            list(source)
+        ended.set()
