@@ -22,7 +22,7 @@ from streamer.key_rotation import KeyRotation
 from streamer.latency import LatencyHistogram
 from streamer.live_log import LiveLog
 from streamer.live_outputs import OutputPlan, open_outputs, plan_outputs
-from streamer.live_process import LiveProcess, Processed, Stub
+from streamer.live_process import LiveProcess, Processed, Stub, TracksEnded
 from streamer.live_request import LiveReport, LiveRequest, OutputReport
 from streamer.live_sound import LiveSound
 from streamer.live_source import FormatChanged, LiveItem, LiveSource, Reconnected
@@ -184,6 +184,8 @@ class _LiveJob:
                 writer.change(item.info)
             elif isinstance(item, Note):
                 self.log.note(item)
+            elif isinstance(item, TracksEnded):
+                self.log.forget(item.track_ids)
 
     def _write_frame(self, item: RenderedFrame) -> None:
         result = item.result

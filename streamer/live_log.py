@@ -158,15 +158,16 @@ class LiveLog:
                 self._part.assign(track_id, identity_id)
             self._faces.assign(track_id, identity_id)
 
-    def forget(self, track_id: int) -> None:
-        """A track has ended for good; keeps the memory of endless jobs flat."""
+    def forget(self, track_ids: Sequence[int]) -> None:
+        """Tracks have ended for good; keeps the memory of endless jobs flat."""
         with self._lock:
-            self._identities.pop(track_id, None)
+            for track_id in track_ids:
+                self._identities.pop(track_id, None)
+                if self._part is not None:
+                    self._part.forget(track_id)
+                self._faces.forget(track_id)
             in_use = set(self._identities.values())
             self._originals = {key: z for key, z in self._originals.items() if key in in_use}
-            if self._part is not None:
-                self._part.forget(track_id)
-            self._faces.forget(track_id)
             self._keys.scope_keys.keep({self._faces.scope_id(key) for key in in_use})
 
     def add(self, records: Sequence[Record], pts: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -26,7 +26,7 @@ from streamer.people import Shown, people_rule
 from streamer.renderer import RenderedFrame
 from streamer.zones import PrivacyZones
 
-__all__ = ["LiveProcess", "Processed", "Stub"]
+__all__ = ["LiveProcess", "Processed", "Stub", "TracksEnded"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,16 @@ class Stub:
     frame: AnonymizedFrame
 
 
-Processed: TypeAlias = RenderedFrame | CopiedPacket | Reconnected | FormatChanged | Stub | Note
+@dataclass(frozen=True, slots=True)
+class TracksEnded:
+    """These tracks are in no frame from here on; the key log may forget them."""
+
+    track_ids: tuple[int, ...]
+
+
+Processed: TypeAlias = (
+    RenderedFrame | CopiedPacket | Reconnected | FormatChanged | Stub | Note | TracksEnded
+)
 
 
 class LiveProcess:
@@ -142,12 +151,12 @@ class LiveProcess:
         covered = self._zones.covered(frame)
         try:
             leaving = self.tracks.push(covered, self._finder.find(covered))
+            self._update_identities()
         except EngineRunError as exc:
             self._engine_failed(exc)
             return
         self._failures, self._is_flushed = 0, False
-        for planned in leaving:
-            yield from self._rendered(planned)
+        yield from self._leave(leaving)
 
     def _engine_failed(self, exc: EngineRunError) -> None:
         """Lose the frame, which nobody has looked at; give up when that goes on."""
@@ -181,11 +190,21 @@ class LiveProcess:
     def flush(self) -> Iterator[Processed]:
         """The frames that are still held; all tracks end."""
         self._is_flushed = True
-        for planned in self.tracks.flush():
-            yield from self._rendered(planned)
+        yield from self._leave(self.tracks.flush())
+
+    def _leave(self, planned: Sequence[PlannedFrame]) -> Iterator[Processed]:
+        for one in planned:
+            yield from self._rendered(one)
+        ended, self.tracks.ended = tuple(self.tracks.ended), []
+        if ended:
+            # Who comes back later is protected anew, since the log forgets them.
+            in_use = set(self.tracks.identities.values())
+            for identity in self._targets.keys() - in_use:
+                del self._targets[identity]
+            # Behind the last frames that they are in, which the log must still know them by.
+            yield TracksEnded(ended)
 
     def _rendered(self, planned: PlannedFrame) -> Iterator[Processed]:
-        self._update_identities()
         frame, plan = planned.frame, planned.plan
         if self._people is not None:
             plan, shown = self._people.apply(frame, plan)
@@ -205,8 +224,3 @@ class LiveProcess:
             if identity not in self._targets and identity in self.tracks.embeddings:
                 original = self.tracks.embeddings[identity]
                 self._targets[identity] = self._key_log.protect(identity, original)
-        for track_id in self.tracks.ended:
-            self._key_log.forget(track_id)
-        self.tracks.ended.clear()
-        for identity in [key for key in self._targets if key not in self.tracks.embeddings]:
-            del self._targets[identity]

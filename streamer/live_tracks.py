@@ -22,10 +22,8 @@ from streamer.tracker import Tracker
 
 __all__ = ["LiveTracks", "PlannedFrame"]
 
-# A lost track is forgotten after this time, and its identity offered to new ones.
+# A track that has ended is forgotten after this time, or when its cover has ended as well.
 _FORGET_S = 3.0
-# Embeddings of people who left are kept for those who come back; a camera sees many in a month.
-_MOST_IDENTITIES = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +54,12 @@ class LiveTracks:
         depth_frames: look-back; how many frames later a frame leaves.
         depth_s: it leaves earlier when a frame that is later by this much has come; where frames
             are dropped, that is the same cover with less delay.
+
+    Attributes:
+        embeddings: identity -> (D,) unit embedding, of those who are there or left just now.
+        identities: track -> identity, of those that may still be in frames to come.
+        ended: tracks that are in no frame to come; whoever reads them empties the list.
+        track_count: how many there were so far.
     """
 
     def __init__(
@@ -90,6 +94,8 @@ class LiveTracks:
         self._crops = BestCrops()
         self._lost = RecentlyLost(options.reassociation)
         self._lives: dict[int, _Life] = {}
+        self._present_s: dict[int, float] = {}
+        self._forget_s = max(_FORGET_S, after_s + 1.0)
         self._frames: deque[Frame] = deque()
         self._offset = self.track_count
 
@@ -101,6 +107,7 @@ class LiveTracks:
         faces = tuple(replace(face, track_id=face.track_id + self._offset) for face in faces)
         for face in faces:
             self.track_count = max(self.track_count, face.track_id)
+            self._present_s[face.track_id] = frame.time_s
             if self._crops.offer(frame, face) and face.track_id not in self._lives:
                 self._identify(face.track_id, frame.time_s, face.box_xyxy_px)
             life = self._lives.get(face.track_id)
@@ -130,25 +137,27 @@ class LiveTracks:
         self.embeddings.setdefault(identity, embedding)
 
     def _forget(self, time_s: float) -> None:
-        ended = [
-            key for key, life in self._lives.items() if life.summary.last_s < time_s - _FORGET_S
-        ]
-        if ended:
-            self._crops.take_ended(time_s - _FORGET_S)
-        for key in ended:
+        """Keep the memory of an endless job flat, whoever stays in the picture."""
+        present_s = self._present_s
+        for key in [key for key in self._lives if present_s[key] < time_s]:
+            # The tracker has let go of it: a new track may be the same person.
             life = self._lives.pop(key)
             self._lost.add(life.summary, life.identity_id)
+        before_s = time_s - self._forget_s
+        for key in [key for key, last_s in present_s.items() if last_s < before_s]:
+            del present_s[key]
             self.identities.pop(key, None)
             self.ended.append(key)
-        while len(self.embeddings) > _MOST_IDENTITIES:
-            oldest = next(iter(self.embeddings))
-            if oldest in self.identities.values():
-                break
-            del self.embeddings[oldest]
+        self._crops.take_ended(before_s)
+        in_use = self._lost.identities(time_s) | set(self.identities.values())
+        for key in self.embeddings.keys() - in_use:
+            del self.embeddings[key]
 
     def flush(self) -> list[PlannedFrame]:
         """The frames that are still held, at the end or before a gap; starts over."""
         plans = self._look_back.flush(self.identities)
         held = [PlannedFrame(frame, plan) for frame, plan in zip(self._frames, plans, strict=True)]
+        self.ended += self._present_s
+        self.identities.clear()
         self._start_over()
         return held

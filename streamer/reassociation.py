@@ -194,13 +194,18 @@ class RecentlyLost:
         """Remember a track that ended, and the identity it had."""
         self._lost.append((track, identity_id))
 
+    def identities(self, now_s: float) -> set[int]:
+        """Those that a track which begins now could still have; the others are forgotten."""
+        limit_s = now_s - self._options.max_gap_s
+        self._lost = [entry for entry in self._lost if entry[0].last_s >= limit_s]
+        return {identity for _, identity in self._lost}
+
     def identity_of(self, track: TrackSummary) -> int:
         """The identity of a new track: that of the lost one it continues, or its own id.
 
         An identity is given back once only, since the person can be in one place only.
         """
-        limit_s = track.first_s - self._options.max_gap_s
-        self._lost = [entry for entry in self._lost if entry[0].last_s >= limit_s]
+        self.identities(track.first_s)
         links = [(_link(entry[0], track, self._options), entry) for entry in self._lost]
         sure = [(score, entry) for score, entry in links if score is not None]
         if not sure:

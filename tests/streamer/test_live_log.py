@@ -124,7 +124,7 @@ def test_what_the_machine_still_holds_does_not_open_the_past(tmp_path: Path) -> 
     stream.run(2, tracks=(1, 2))
     scope_keys = stream.log._keys.scope_keys
     gone, present = scope_keys.of("2"), scope_keys.of("1")
-    stream.log.forget(2)
+    stream.log.forget([2])
     stream.rotation.ask()
     stream.run(1)
     assert scope_keys.of("1") == present  # track 1 is still there, and its face must not jump

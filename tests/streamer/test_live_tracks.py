@@ -33,8 +33,7 @@ def _embedder() -> FaceEmbedder:
     return FaceEmbedder(engine)
 
 
-def _pixels() -> UInt8Array:
-    return np.random.default_rng(0).integers(60, 180, (360, 320), np.uint8)
+_PIXELS: UInt8Array = np.random.default_rng(0).integers(60, 180, (360, 320), np.uint8)
 
 
 def _found(x: float) -> Detections:
@@ -46,7 +45,7 @@ def _found(x: float) -> Detections:
 def _run(tracks: LiveTracks, seen: list[bool], *, start: int = 0) -> list[PlannedFrame]:
     out = []
     for step, is_seen in enumerate(seen, start=start):
-        frame = Frame(_pixels(), ColorSpec(), step, Fraction(1, 25), step)
+        frame = Frame(_PIXELS, ColorSpec(), step, Fraction(1, 25), step)
         out += tracks.push(frame, _found(150.0) if is_seen else Detections.empty())
     return out
 
@@ -55,7 +54,7 @@ def test_a_frame_does_not_wait_longer_than_the_limit() -> None:
     tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=DEPTH, depth_s=0.5)
     out = []
     for step in range(4):  # as after drops: 0.6 s between frames
-        frame = Frame(_pixels(), ColorSpec(), 15 * step, Fraction(1, 25), step)
+        frame = Frame(_PIXELS, ColorSpec(), 15 * step, Fraction(1, 25), step)
         found = _found(150.0) if step >= 2 else Detections.empty()
         out += tracks.push(frame, found)
     assert [planned.frame.index for planned in out] == [0, 1, 2]
@@ -85,15 +84,51 @@ def test_the_identity_is_fixed_once_and_numbers_go_on_after_a_gap() -> None:
     first = dict(tracks.embeddings)
     assert tracks.identities == {1: 1}
     tracks.flush()
+    assert np.array_equal(tracks.embeddings[1], first[1])  # for the frames that were held
     _run(tracks, [True] * 8, start=100)
     assert tracks.track_count == 2
-    assert np.array_equal(tracks.embeddings[1], first[1])
-    assert 2 in tracks.identities
+    assert tracks.identities == {2: 2}
 
 
 def test_ended_tracks_are_forgotten() -> None:
     tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=0)
-    _run(tracks, [True] * 5 + [False] * 100)
+    _run(tracks, [True] * 5 + [False] * 150)
+    assert tracks.identities == {}
+    assert tracks.ended == [1]
+
+
+def test_who_comes_back_soon_keeps_the_identity() -> None:
+    """Half a second is less than it takes to forget a track."""
+    gap = round(25 * (TrackerOptions().max_coast_s + 0.5))
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=0)
+    _run(tracks, [True] * 5 + [False] * gap + [True] * 5)
+    assert tracks.identities[2] == 1
+    _run(tracks, [True] * 150, start=10 + gap)
+    assert tracks.identities == {2: 1}
+    assert list(tracks.embeddings) == [1]
+
+
+def test_lost_connections_leave_nothing_behind_though_one_face_stays() -> None:
+    """A poster on the wall is in every picture for months, and others come and go."""
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=DEPTH)
+    ended = 0
+    for number in range(20):
+        _run(tracks, [True] * 4, start=1000 * number)
+        assert len(tracks.identities) <= 1
+        assert len(tracks.embeddings) <= 2
+        tracks.flush()
+        ended += len(tracks.ended)
+        tracks.ended.clear()
+    assert ended == tracks.track_count == 20
+
+
+def test_a_track_that_never_got_an_identity_ends_as_well() -> None:
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=0)
+    found = _found(150.0)
+    flat = Detections(found.boxes_xyxy_px, np.zeros_like(found.landmarks_px), found.scores)
+    for step in range(150):
+        frame = Frame(_PIXELS, ColorSpec(), step, Fraction(1, 25), step)
+        tracks.push(frame, flat if step < 5 else Detections.empty())
     assert tracks.identities == {}
     assert tracks.ended == [1]
 
