@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="few identities, one seed")
     parser.add_argument("--seeds", type=int, metavar="N", help="default 3; with --quick 1")
     parser.add_argument("--people", type=int, metavar="N", help="identities, default all")
-    parser.add_argument("--per-person", type=int, metavar="N", help="probes of each, default 1")
+    parser.add_argument("--per-person", type=int, metavar="N", help="probes of each, default all")
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this part")
     parser.add_argument(
         "--only-baselines", action="store_true", help="fill the cache with what needs no weights"

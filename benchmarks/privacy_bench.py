@@ -25,11 +25,12 @@ class Settings:
     Attributes:
         seeds: how many; each draws other pictures, passwords and levels.
         people: identities, None for all that are held out.
-        per_person: probes of each in a seed, for Tables 1 and 2; other parts take one of each.
+        per_person: probes of each in a seed that our default and random levels are judged on, None
+            for all; everything else takes one of each, if nothing else is said.
+        recovery_per_person: how many of them are brought back.
         others: pictures of other people that the informed attacker learns from.
         grid_others: the same for policies beyond the default.
         grid: policies beyond the default that the informed attacker is tried on.
-        level_people: identities at each privacy level.
         codec_people: identities behind each codec setting.
         template_pictures: of each person, averaged by the template attack.
         guesses: passwords that are guessed.
@@ -38,11 +39,11 @@ class Settings:
 
     seeds: int = 3
     people: int | None = None
-    per_person: int = 1
+    per_person: int | None = None
+    recovery_per_person: int = 3
     others: int = 300
     grid_others: int = 120
     grid: bool = True
-    level_people: int = 15
     codec_people: int = 30
     template_pictures: int = 3
     guesses: int = 50
@@ -51,7 +52,7 @@ class Settings:
     @classmethod
     def quick(cls) -> Settings:
         """A look at everything on few identities; not for quoting."""
-        return cls(1, 12, 1, 40, 20, False, 4, 4, 3, 6)
+        return cls(1, 12, 2, 1, 40, 20, False, 4, 3, 6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -120,7 +120,8 @@ def _level_plots(levels: Mapping[str, Any], judges: Sequence[str]) -> dict[str, 
 
 
 def _mean(found: Mapping[str, Any], name: str) -> float:
-    value = found[name]["mean"]
+    # Not every angle is brought back.
+    value = found.get(name, {"mean": None})["mean"]
     return float("nan") if value is None else float(value)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.generator_judges import DlibTools, landmarks66
 from benchmarks.judges_cache import Memo
+from benchmarks.privacy_gaze import dark_centres
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.face_mask import face_mask
 
@@ -53,6 +54,7 @@ class Looks:
         pose_deg: (N, 3) pitch, yaw, roll from the 66 points.
         eye_opening: (N,) height over width of the eyes.
         mouth_opening: (N,) inner height over outer width of the mouth.
+        dark_centres: (N, 2, 2) where the dark of each eye lies in its opening, in eye widths.
     """
 
     is_face: np.ndarray
@@ -61,6 +63,7 @@ class Looks:
     pose_deg: Float64Array
     eye_opening: Float64Array
     mouth_opening: Float64Array
+    dark_centres: Float64Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +103,8 @@ class FaceReader:
             points["68 points, dlib"] = exact.astype(np.float64)
         eyes, mouth = openings(points["66 points"])
         pose = np.stack([head_pose_deg(face) for face in points["66 points"]])
-        return Looks(boxes[:, 4] > 0, boxes[:, :4], points, pose, eyes, mouth)
+        gaze = dark_centres(crops, points["66 points"])
+        return Looks(boxes[:, 4] > 0, boxes[:, :4], points, pose, eyes, mouth, gaze)
 
     def _boxes(self, crops: UInt8Array) -> Float32Array:
         """(N, 5): YuNet's strongest box and 1, or zeros."""

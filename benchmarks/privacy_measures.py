@@ -24,7 +24,7 @@ from benchmarks.privacy_looks import (
 from benchmarks.privacy_sample import Sample
 from engines.arrays import Float64Array, UInt8Array
 
-__all__ = ["identity_measures", "ranks", "recovery_measures", "utility_measures"]
+__all__ = ["Measures", "identity_measures", "ranks", "recovery_measures", "utility_measures"]
 
 _PX_256: Final = 256 / 160
 # 99 dB: what is printed as "no difference".
@@ -120,7 +120,11 @@ def utility_measures(originals: UInt8Array, made: UInt8Array, reader: FaceReader
 def _pose_and_expression(before: Looks, after: Looks, known: np.ndarray) -> Measures:
     turned = np.abs(before.pose_deg - after.pose_deg)
     turned = np.minimum(turned, 360 - turned)
+    moved = np.linalg.norm(before.dark_centres - after.dark_centres, axis=2)
+    seen = np.isfinite(moved)
+    mean = np.where(seen, moved, 0).sum(1) / np.maximum(seen.sum(1), 1)
     return {
+        "dark of the eyes, eye widths": _where(known & seen.any(1), mean),
         **{f"{n} deg": _where(known, turned[:, i]) for i, n in enumerate(("pitch", "yaw", "roll"))},
         "eye opening": _where(known, np.abs(before.eye_opening - after.eye_opening)),
         "mouth opening": _where(known, np.abs(before.mouth_opening - after.mouth_opening)),

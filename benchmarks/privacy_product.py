@@ -54,11 +54,16 @@ def secret_key(*parts: object) -> bytes:
 
 
 def angles_for(policy: Policy, count: int, seed: int) -> Float64Array:
-    """The angle of each picture in degrees; (count,)."""
+    """The angle of each picture in degrees; (count,).
+
+    Where levels are drawn, each ten pictures get all ten of them: chance then decides who gets
+    which, but not how many get a weak one.
+    """
     if policy.angle_deg is not None:
         return np.full(count, policy.angle_deg)
-    levels = np.random.default_rng([seed, 1]).integers(0, _LEVELS, count)
-    return np.array([angle_for_level(int(level)) for level in levels])
+    rng = np.random.default_rng([seed, 1])
+    levels = np.concatenate([rng.permutation(_LEVELS) for _ in range(0, count, _LEVELS)])
+    return np.array([angle_for_level(int(level)) for level in levels[:count]])
 
 
 class Anonymizer:

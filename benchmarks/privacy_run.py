@@ -19,12 +19,12 @@ from benchmarks.privacy_measures import (
     utility_measures,
 )
 from benchmarks.privacy_methods import Baseline, methods_version
-from benchmarks.privacy_product import Policy
+from benchmarks.privacy_product import Policy, angles_for
 from benchmarks.privacy_recovery import after_codecs, protect_sample, recoveries
-from benchmarks.privacy_sample import Others, Sample
+from benchmarks.privacy_sample import Others, Sample, first_each, first_people, rows_of
 from benchmarks.privacy_stats import summarise
 from engines.arrays import UInt8Array
-from streamer.rotator import RotationKind, angle_for_level
+from streamer.rotator import RotationKind
 
 __all__ = ["OURS", "PARTS", "run_all"]
 
@@ -45,25 +45,46 @@ def _summed(per_seed: Sequence[Measures], samples: Sequence[Sample]) -> Figures:
     return {name: summary.as_dict() for name, summary in found.items()}
 
 
-def _all_measures(bench: Bench, sample: Sample, made: UInt8Array) -> Measures:
-    return identity_measures(sample, made, bench.judges) | utility_measures(
-        sample.probes, made, bench.reader
-    )
+def _our_measures(bench: Bench, sample: Sample, policy: Policy) -> Measures:
+    """Identity of all faces, utility of one of each person."""
+    made = protect_sample(bench.anonymizer, sample, policy).made
+    thin = first_each(sample, 1).probes
+    useful = utility_measures(thin, made[: len(thin)], bench.reader)
+    return identity_measures(sample, made, bench.judges) | _padded(useful, len(made))
+
+
+def _padded(measures: Measures, count: int) -> Measures:
+    """Measures of the first faces, unknown for the others."""
+    out: Measures = {}
+    for name, values in measures.items():
+        out[name] = np.full(count, np.nan)
+        out[name][: len(values)] = values
+    return out
+
+
+def _judged(bench: Bench, policy: Policy) -> list[Sample]:
+    """What a policy is judged on: the paper's, which is there to compare, on one of each person."""
+    return list(bench.samples) if policy.kind == "orthogonal" else one_each(bench)
+
+
+def _brought_back(bench: Bench, sample: Sample, policy: Policy) -> Sample:
+    count = bench.settings.recovery_per_person if policy.kind == "orthogonal" else 1
+    return first_each(sample, count)
 
 
 def methods(bench: Bench) -> Figures:
     """Tables 1 and 2: baselines and ours on the same faces."""
     out: Figures = {}
     for baseline in bench.baselines:
-        made = [_applied(bench, baseline, sample) for sample in bench.samples]
-        rows = [_all_measures(bench, s, m) for s, m in zip(bench.samples, made, strict=True)]
-        out[baseline.name] = _summed(rows, bench.samples)
+        rows = []
+        for sample in one_each(bench):
+            made = _applied(bench, baseline, sample)
+            useful = utility_measures(sample.probes, made, bench.reader)
+            rows.append(identity_measures(sample, made, bench.judges) | useful)
+        out[baseline.name] = _summed(rows, one_each(bench))
     for name, policy in _ours(bench).items():
-        rows = [
-            _all_measures(bench, s, protect_sample(bench.anonymizer, s, policy).made)
-            for s in bench.samples
-        ]
-        out[name] = _summed(rows, bench.samples)
+        samples = _judged(bench, policy)
+        out[name] = _summed([_our_measures(bench, s, policy) for s in samples], samples)
     return out
 
 
@@ -90,12 +111,11 @@ def recovery(bench: Bench) -> Figures:
     for name, policy in _ours(bench).items():
         if policy.angle_deg is not None:
             continue
-        ways = [
-            recoveries(bench.anonymizer, protect_sample(bench.anonymizer, s, policy), bench.judges)
-            for s in samples
-        ]
+        thin = [_brought_back(bench, sample, policy) for sample in bench.samples]
+        made = [protect_sample(bench.anonymizer, sample, policy) for sample in thin]
+        ways = [recoveries(bench.anonymizer, one, bench.judges) for one in made]
         for way in ways[0]:
-            out[f"{name}: {way}"] = _summed([seed[way] for seed in ways], samples)
+            out[f"{name}: {way}"] = _summed([seed[way] for seed in ways], thin)
     return out
 
 
@@ -111,20 +131,35 @@ def codecs(bench: Bench) -> Figures:
 
 
 def levels(bench: Bench) -> Figures:
-    """Figs 5 and 7: distance, displacement and recovery over the angle, by both rotations."""
-    sample = first_people(one_each(bench)[0], bench.settings.level_people)
-    out: Figures = {}
-    for kind in _KINDS:
-        angles = sorted({angle_for_level(level) for level in range(10)})
-        for angle in sorted([*angles, 90.0]) if kind == "orthogonal" else angles:
-            policy = Policy(kind, angle)
-            made = protect_sample(bench.anonymizer, sample, policy)
-            rows = _all_measures(bench, sample, made.made)
-            back = recoveries(bench.anonymizer, made, bench.judges)
-            for way, measures in back.items():
-                rows |= {f"{way}: {name}": values for name, values in measures.items()}
-            out[f"{kind} {angle:g}"] = _summed([rows], [sample])
-    return out
+    """Figs 5 and 7: distance, displacement and recovery over the angle, by both rotations.
+
+    The faces are those of `methods` and `recovery`, sorted by the level that each was given.
+    """
+    rows: dict[str, list[tuple[Sample, np.ndarray, Measures]]] = {}
+    for policy in _ours(bench).values():
+        for sample in _judged(bench, policy):
+            angles = angles_for(policy, len(sample.probes), sample.seed)
+            found = _our_measures(bench, sample, policy)
+            if policy.angle_deg is None:
+                thin = _brought_back(bench, sample, policy)
+                made = protect_sample(bench.anonymizer, thin, policy)
+                for way, values in recoveries(bench.anonymizer, made, bench.judges).items():
+                    padded = _padded(values, len(sample.probes))
+                    found |= {f"{way}: {name}": column for name, column in padded.items()}
+            for angle in np.unique(angles):
+                group = rows.setdefault(f"{policy.kind} {angle:g}", [])
+                group.append((sample, angles == angle, found))
+    return {name: _at_one_angle(rows[name]) for name in sorted(rows, key=_kind_and_angle)}
+
+
+def _kind_and_angle(name: str) -> tuple[str, float]:
+    kind, angle = name.split()
+    return kind, float(angle)
+
+
+def _at_one_angle(seeds: Sequence[tuple[Sample, np.ndarray, Measures]]) -> Figures:
+    measures = [{name: v[kept] for name, v in found.items()} for _, kept, found in seeds]
+    return _summed(measures, [rows_of(sample, kept) for sample, kept, _ in seeds])
 
 
 def attacks(bench: Bench) -> Figures:
@@ -213,29 +248,7 @@ def _ours(bench: Bench) -> dict[str, Policy]:
 
 def one_each(bench: Bench) -> list[Sample]:
     """The samples with one probe of each person."""
-    out = []
-    for sample in bench.samples:
-        _, first = np.unique(sample.people, return_index=True)
-        out.append(
-            replace(
-                sample,
-                probes=sample.probes[first],
-                people=sample.people[first],
-                identities=sample.identities[first],
-            )
-        )
-    return out
-
-
-def first_people(sample: Sample, count: int) -> Sample:
-    """The faces of the sample's first people; the gallery stays whole."""
-    kept = sample.people < count
-    return replace(
-        sample,
-        probes=sample.probes[kept],
-        people=sample.people[kept],
-        identities=sample.identities[kept],
-    )
+    return [first_each(sample, 1) for sample in bench.samples]
 
 
 PARTS: Final[Mapping[str, Callable[[Bench], Figures]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,16 @@ from benchmarks.generator_material import HeldOut, load_held_out
 from engines.arrays import UInt8Array
 from training.crops import read_index, read_tar_crops
 
-__all__ = ["Others", "Sample", "draw_sample", "load_others", "load_people"]
+__all__ = [
+    "Others",
+    "Sample",
+    "draw_sample",
+    "first_each",
+    "first_people",
+    "load_others",
+    "load_people",
+    "rows_of",
+]
 
 # Prefixes of training sources whose pictures carry identities.
 _NAMED: Final = ("celeba", "vgg2")
@@ -23,6 +32,9 @@ _ALL_PICTURES: Final = 99
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """The pictures of one seed; row i of `probes`, `people` is one face.
+
+    A picture of each person comes first, then another of each, and so on: the first rows are a
+    smaller sample, under the same keys and angles.
 
     Attributes:
         seed: which one.
@@ -63,30 +75,57 @@ def load_people(shared: Path) -> HeldOut:
     return load_held_out(shared, per_person=_ALL_PICTURES)
 
 
-def draw_sample(held: HeldOut, seed: int, *, per_person: int, people: int | None = None) -> Sample:
+def draw_sample(
+    held: HeldOut, seed: int, *, per_person: int | None = None, people: int | None = None
+) -> Sample:
     """Pictures for one seed.
 
     Args:
         held: everybody.
         seed: other seeds give other probes and galleries, and other people where not all fit.
-        per_person: probes of each person, fewer where there are not enough.
+        per_person: probes of each person, fewer where there are not enough; None means all.
         people: how many people; None means all.
     """
     rng = np.random.default_rng(seed)
     count = int(held.people.max()) + 1
     chosen = np.sort(rng.permutation(count)[: people or count])
     gallery: list[int] = []
-    probes: list[int] = []
-    owners: list[int] = []
+    probes: list[tuple[int, int, int]] = []
     for row, person in enumerate(chosen):
         pictures = rng.permutation(np.flatnonzero(held.people == person))
         gallery.append(int(pictures[0]))
-        taken = pictures[1 : 1 + per_person]
-        probes.extend(int(picture) for picture in taken)
-        owners.extend([row] * len(taken))
-    crops, people_of = held.crops, np.array(owners)
-    shown = (crops[np.array(probes)], people_of, crops[np.array(gallery)])
-    return Sample(seed, *shown, identities=chosen[people_of])
+        taken = pictures[1 : None if per_person is None else 1 + per_person]
+        probes.extend((turn, row, int(picture)) for turn, picture in enumerate(taken))
+    _, people_of, numbers = np.array(sorted(probes)).T
+    crops = held.crops
+    return Sample(
+        seed, crops[numbers], people_of, crops[np.array(gallery)], identities=chosen[people_of]
+    )
+
+
+def first_each(sample: Sample, count: int) -> Sample:
+    """The first rows of a sample: at most `count` probes of each person."""
+    seen: dict[int, int] = {}
+    for row, person in enumerate(sample.people.tolist()):
+        seen[person] = seen.get(person, 0) + 1
+        if seen[person] > count:
+            return rows_of(sample, np.arange(len(sample.people)) < row)
+    return sample
+
+
+def first_people(sample: Sample, count: int) -> Sample:
+    """The faces of the sample's first people; the gallery stays whole."""
+    return rows_of(sample, sample.people < count)
+
+
+def rows_of(sample: Sample, kept: np.ndarray) -> Sample:
+    """Some faces of a sample; the gallery stays whole. `kept` is (N,) bool."""
+    return replace(
+        sample,
+        probes=sample.probes[kept],
+        people=sample.people[kept],
+        identities=sample.identities[kept],
+    )
 
 
 def load_others(shared: Path, count: int) -> Others:

@@ -105,10 +105,12 @@ def _utility(results: Figures) -> str:
 def _looks(results: Figures) -> str:
     head = [
         *("method", "pitch °", "yaw °", "roll °", "eye opening", "mouth opening"),
+        "dark of the eyes, eye widths",
         *("1 - MS-SSIM", "PSNR of the face, dB", "PSNR outside the face, dB"),
     ]
     names = [
-        *("pitch deg", "yaw deg", "roll deg", "eye opening", "mouth opening", "1 - MS-SSIM"),
+        *("pitch deg", "yaw deg", "roll deg", "eye opening", "mouth opening"),
+        *("dark of the eyes, eye widths", "1 - MS-SSIM"),
         *("face PSNR dB", "outside PSNR dB"),
     ]
     rows = [[m, *(number(found, n) for n in names)] for m, found in results["methods"].items()]

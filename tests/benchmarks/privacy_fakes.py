@@ -64,9 +64,10 @@ def people(count: int, per_person: int, seed: int) -> tuple[UInt8Array, np.ndarr
 
 def make_sample(count: int = 20, per_person: int = 2, seed: int = 0) -> Sample:
     crops, owners = people(count, per_person + 1, seed)
-    is_gallery = np.arange(len(owners)) % (per_person + 1) == 0
-    kept = owners[~is_gallery]
-    return Sample(seed, crops[~is_gallery], kept, crops[is_gallery], kept)
+    # One of everybody, then another of everybody, as `draw_sample` orders them.
+    turns = np.arange(len(owners)).reshape(count, per_person + 1).T
+    probes = turns[1:].ravel()
+    return Sample(seed, crops[probes], owners[probes], crops[turns[0]], owners[probes])
 
 
 def make_others(count: int = 150) -> Others:

@@ -77,8 +77,13 @@ def test_templates_average_what_single_faces_hide() -> None:
     found = match_templates(
         LeakyAnonymizer(), crops[rest], owners[rest], gallery, READERS, Policy()
     )
-    single = _rate(LeakyAnonymizer(), Policy(), "no map")
-    assert found["exact"].mean() >= single
+    single = [
+        match_templates(LeakyAnonymizer(), crops[i::6], owners[i::6], gallery, READERS, Policy())[
+            "exact"
+        ].mean()
+        for i in range(1, 6)
+    ]
+    assert found["exact"].mean() >= np.mean(single) - 1e-9
 
 
 def test_the_parrot_links_under_one_key_only() -> None:
@@ -114,5 +119,9 @@ def test_keys_differ_by_purpose_and_stay_the_same() -> None:
 
 def test_levels_are_drawn_where_the_policy_has_no_angle() -> None:
     drawn = angles_for(Policy(angle_deg=None), 200, 0)
-    assert set(drawn) == {70, 75, 80, 85, 95, 100, 105, 110, 115, 120}
+    levels = {70, 75, 80, 85, 95, 100, 105, 110, 115, 120}
+    # Each as often as any other, in any ten pictures; in an order of the seed's own.
+    assert all(set(drawn[start : start + 10]) == levels for start in range(0, 200, 10))
+    assert not np.array_equal(drawn, angles_for(Policy(angle_deg=None), 200, 1))
+    np.testing.assert_array_equal(drawn[:45], angles_for(Policy(angle_deg=None), 45, 0))
     assert set(angles_for(Policy(), 3, 0)) == {90}

@@ -47,7 +47,13 @@ def made_up() -> dict[str, Any]:
         "faces": 30,
     }  # fmt: skip
     return {
-        "settings": {"people": 90, "seeds": 3, "per_person": 1, "others": 400},
+        "settings": {
+            "people": 90,
+            "seeds": 3,
+            "per_person": None,
+            "recovery_per_person": 3,
+            "others": 400,
+        },
         "weights": {"encoder": "0" * 64, "generator": "1" * 64},
         "judges": {
             "edgeface-xxs": {

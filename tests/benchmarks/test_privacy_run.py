@@ -6,10 +6,14 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks import privacy_recovery, privacy_run
 from benchmarks.judges_cache import Memo
 from benchmarks.privacy_bench import Bench, Settings
-from benchmarks.privacy_run import first_people, one_each, run_all
+from benchmarks.privacy_measures import Measures
+from benchmarks.privacy_run import one_each, run_all
+from benchmarks.privacy_sample import first_people
 from benchmarks.privacy_tables import all_tables
+from engines.arrays import UInt8Array
 from tests.benchmarks.privacy_fakes import (
     PerfectAnonymizer,
     exact_judge,
@@ -63,6 +67,31 @@ def test_one_each_keeps_rows_together() -> None:
     few = first_people(thin, 5)
     assert len(few.probes) == 5
     assert len(few.gallery) == 20
+
+
+def _identity_only(originals: UInt8Array, shown: UInt8Array, *_: object) -> Measures:
+    return {"same": (np.abs(originals.astype(int) - shown).max((1, 2, 3)) < 3).astype(np.float64)}
+
+
+def test_levels_are_the_same_faces_sorted_by_angle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy_run, "utility_measures", _identity_only)
+    monkeypatch.setattr(privacy_recovery, "recovery_measures", _identity_only)
+    found = run_all(_bench(), ("methods", "recovery", "levels"))
+    drawn, levels = found["methods"]["ours, random levels"], found["levels"]
+    turned = [f"orthogonal {angle:g}" for angle in (70, 75, 80, 85, 95, 100, 105, 110, 115, 120)]
+    assert [n for n in levels if n.startswith("orth")] == sorted(
+        [*turned, "orthogonal 90"], key=lambda n: float(n.split()[1])
+    )
+    # Two seeds, 20 people with two pictures each: 80 faces, as many at each level.
+    assert [levels[name]["exact Id-dis"]["faces"] for name in turned] == [8] * 10
+    distances = [levels[name]["exact Id-dis"]["mean"] for name in turned]
+    assert distances == sorted(distances)
+    assert np.mean(distances) == pytest.approx(drawn["exact Id-dis"]["mean"])
+    assert drawn["same"]["faces"] == 40
+    back = [levels[name]["generative: same"]["mean"] for name in turned]
+    whole = found["recovery"]["ours, random levels: generative"]["same"]["mean"]
+    assert np.mean(back) == pytest.approx(whole)
+    assert "generative: same" not in levels["orthogonal 90"]
 
 
 def test_settings_for_a_look_are_small() -> None:

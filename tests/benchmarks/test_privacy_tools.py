@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from benchmarks.generator_material import HeldOut
 from benchmarks.judges_cache import Memo
+from benchmarks.privacy_gaze import dark_centres
 from benchmarks.privacy_looks import head_pose_deg, openings
 from benchmarks.privacy_methods import baselines
-from benchmarks.privacy_sample import draw_sample
+from benchmarks.privacy_sample import draw_sample, first_each
 from benchmarks.privacy_stats import bootstrap_interval, summarise
 from benchmarks.privacy_svg import bar_chart, line_chart
 from engines.arrays import UInt8Array
@@ -132,6 +134,41 @@ def test_openings_are_ratios() -> None:
     assert mouth[0] == pytest.approx(0.3)
 
 
+def _eyes(shift_px: float) -> tuple[UInt8Array, np.ndarray]:
+    """White eyes with dark discs moved to the right, and their landmarks."""
+    crop = np.full((160, 160, 3), 180, np.uint8)
+    points = np.zeros((1, 66, 2))
+    for first, (x, y) in ((36, (55.0, 70.0)), (42, (105.0, 70.0))):
+        cv2.ellipse(crop, (int(x), int(y)), (14, 7), 0, 0, 360, (255, 255, 255), -1)
+        cv2.circle(crop, (round(x + shift_px), int(y)), 5, (30, 30, 30), -1)
+        outline = [(-14, 0), (-7, -6), (7, -6), (14, 0), (7, 6), (-7, 6)]
+        points[0, first : first + 6] = np.add(outline, (x, y))
+    return crop[None], points
+
+
+def test_the_dark_of_an_eye_moves_with_its_iris() -> None:
+    straight, aside = (dark_centres(*_eyes(shift)) for shift in (0.0, 4.0))
+    np.testing.assert_allclose(straight, 0, atol=0.02)
+    np.testing.assert_allclose(aside[0, :, 0], 4 / 28, atol=0.03)
+    np.testing.assert_allclose(aside[0, :, 1], 0, atol=0.02)
+
+
+def test_the_dark_of_an_eye_turns_with_the_head() -> None:
+    crop, points = _eyes(4.0)
+    turn = cv2.getRotationMatrix2D((80.0, 80.0), 20.0, 1.0)
+    leaning = np.asarray(cv2.warpAffine(crop[0], turn, (160, 160)), np.uint8)[None]
+    moved = points @ turn[:, :2].T + turn[:, 2]
+    np.testing.assert_allclose(dark_centres(leaning, moved), dark_centres(crop, points), atol=0.02)
+
+
+def test_a_shut_eye_looks_nowhere() -> None:
+    crop, points = _eyes(0.0)
+    points[0, 42:48, 1] = 70.0
+    found = dark_centres(crop, points)
+    assert np.isfinite(found[0, 0]).all()
+    assert np.isnan(found[0, 1]).all()
+
+
 def test_samples_differ_by_seed_and_keep_gallery_apart() -> None:
     crops = np.arange(24, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
     held = HeldOut(crops, np.repeat(np.arange(4), 6), np.arange(4), np.arange(4))
@@ -144,6 +181,11 @@ def test_samples_differ_by_seed_and_keep_gallery_apart() -> None:
         owner = sample.gallery[sample.people][:, 0, 0, 0] // 6
         np.testing.assert_array_equal(sample.probes[:, 0, 0, 0] // 6, owner)
         np.testing.assert_array_equal(owner, sample.identities)
+        np.testing.assert_array_equal(sample.people, np.tile(np.arange(4), 3))
+    everything = draw_sample(held, 0)
+    assert len(everything.probes) == 20
+    np.testing.assert_array_equal(first_each(everything, 3).probes, first.probes)
+    assert first_each(first, 7) is first
     few = draw_sample(held, 0, per_person=1, people=2)
     assert len(few.gallery) == len(few.probes) == 2
 

@@ -59,7 +59,13 @@ class _Blind:
         n = len(crops)
         points = {"66 points": np.zeros((n, 66, 2))}
         return Looks(
-            np.zeros(n, bool), np.zeros((n, 4)), points, np.zeros((n, 3)), np.zeros(n), np.zeros(n)
+            np.zeros(n, bool),
+            np.zeros((n, 4)),
+            points,
+            np.zeros((n, 3)),
+            np.zeros(n),
+            np.zeros(n),
+            np.zeros((n, 2, 2)),
         )
 
 
