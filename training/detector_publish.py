@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engines.landmarks import CROP_PX
 from engines.manifest import WEIGHTS_FOLDER, sha256_of
+from export.metadata import write_metadata
 
 __all__ = ["main", "publish_detector", "publish_landmarks"]
 
@@ -58,6 +59,7 @@ def publish_landmarks(model: Path, folder: Path, *, version: str) -> None:
 def _write(model: Path, folder: Path, name: str, version: str, facts: dict[str, object]) -> None:
     target = folder / f"{name}.onnx"
     target.write_bytes(model.read_bytes())
+    write_metadata(target, name=name, version=version, licence="Apache-2.0")
     head = {
         "name": name,
         "version": version,
