@@ -130,7 +130,7 @@ def _start(
     config.write_text(
         f"keylog: {{seal: false}}\ncover: {{look_back_frames: {args.look_back}}}\n"
         "video: {crf: 24, preset: ultrafast, keyframe_interval_s: 1.0}\n"
-        f"live: {{open_timeout_s: 5, read_timeout_s: {_READ_TIMEOUT_S}, longest_wait_s: 15}}\n",
+        f"live: {{open_timeout_s: 5, read_timeout_s: {_READ_TIMEOUT_S}}}\n",
         encoding="utf-8",
     )
     outs = [f"udp://127.0.0.1:{viewer_port}?pkt_size=1316"]
