@@ -38,7 +38,7 @@ class TrackerOptions:
     """
 
     start_score: float = 0.5
-    cover_score: float = 0.25
+    cover_score: float = 0.28
     keep_score: float = 0.2
     max_coast_s: float = 1.5
     coast_growth_per_s: float = 0.6
