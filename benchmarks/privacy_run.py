@@ -67,9 +67,14 @@ def _judged(bench: Bench, policy: Policy) -> list[Sample]:
     return list(bench.samples) if policy.kind == "orthogonal" else one_each(bench)
 
 
-def _brought_back(bench: Bench, sample: Sample, policy: Policy) -> Sample:
+def _brought_back(
+    bench: Bench, sample: Sample, policy: Policy
+) -> tuple[Sample, dict[str, Measures]]:
+    """The faces that are brought back, and how well by each way."""
     count = bench.settings.recovery_per_person if policy.kind == "orthogonal" else 1
-    return first_each(sample, count)
+    thin = first_each(sample, count)
+    made = protect_sample(bench.anonymizer, thin, policy)
+    return thin, recoveries(bench.anonymizer, made, bench.judges)
 
 
 def methods(bench: Bench) -> Figures:
@@ -111,11 +116,10 @@ def recovery(bench: Bench) -> Figures:
     for name, policy in _ours(bench).items():
         if policy.angle_deg is not None:
             continue
-        thin = [_brought_back(bench, sample, policy) for sample in bench.samples]
-        made = [protect_sample(bench.anonymizer, sample, policy) for sample in thin]
-        ways = [recoveries(bench.anonymizer, one, bench.judges) for one in made]
-        for way in ways[0]:
-            out[f"{name}: {way}"] = _summed([seed[way] for seed in ways], thin)
+        back = [_brought_back(bench, sample, policy) for sample in bench.samples]
+        for way in back[0][1]:
+            rows = [ways[way] for _, ways in back]
+            out[f"{name}: {way}"] = _summed(rows, [thin for thin, _ in back])
     return out
 
 
@@ -141,9 +145,7 @@ def levels(bench: Bench) -> Figures:
             angles = angles_for(policy, len(sample.probes), sample.seed)
             found = _our_measures(bench, sample, policy)
             if policy.angle_deg is None:
-                thin = _brought_back(bench, sample, policy)
-                made = protect_sample(bench.anonymizer, thin, policy)
-                for way, values in recoveries(bench.anonymizer, made, bench.judges).items():
+                for way, values in _brought_back(bench, sample, policy)[1].items():
                     padded = _padded(values, len(sample.probes))
                     found |= {f"{way}: {name}": column for name, column in padded.items()}
             for angle in np.unique(angles):

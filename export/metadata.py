@@ -11,10 +11,38 @@ from typing import Any, Final
 
 import onnx
 
-__all__ = ["read_metadata", "training_commit", "write_metadata"]
+from engines.manifest import sha256_of
+
+__all__ = ["publish", "read_metadata", "training_commit", "write_metadata"]
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _PREFIX: Final = "veilstream."
+_LICENCE: Final = "Apache-2.0"  # of all weights that ship
+
+
+def publish(path: Path, *, version: str, facts: Mapping[str, Any]) -> Path:
+    """Name a finished ONNX file of ours as what it is, inside and in a manifest beside it.
+
+    Args:
+        path: the file; its stem is the name of the model. It is changed, then hashed.
+        version: version of the weights.
+        facts: further entries of the manifest, in this order.
+
+    Returns:
+        The manifest's path.
+    """
+    write_metadata(path, name=path.stem, version=version, licence=_LICENCE)
+    head = {
+        "name": path.stem,
+        "version": version,
+        "file": path.name,
+        "sha256": sha256_of(path),
+        "licence": _LICENCE,
+    }
+    manifest = path.with_suffix(".json")
+    text = json.dumps({**head, **facts}, indent=2) + "\n"
+    manifest.write_text(text, encoding="utf-8")
+    return manifest
 
 
 def training_commit() -> str:

@@ -101,7 +101,7 @@ def _open_url(url: str, name: str, options: SourceOptions) -> av.container.Input
         if isinstance(exc, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
             error = SourceRefusedError
     # Not raised inside: the error of PyAV, chained, would print the URL with its password.
-    raise error(f"{name}: {reason}")
+    raise error(f"{name}: {reason}") from None
 
 
 def _check_file(path: Path, name: str) -> None:

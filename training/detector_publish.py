@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from engines.landmarks import CROP_PX
-from engines.manifest import WEIGHTS_FOLDER, sha256_of
-from export.metadata import write_metadata
+from engines.manifest import WEIGHTS_FOLDER
+from export.metadata import publish
 
 __all__ = ["main", "publish_detector", "publish_landmarks"]
 
@@ -59,16 +58,7 @@ def publish_landmarks(model: Path, folder: Path, *, version: str) -> None:
 def _write(model: Path, folder: Path, name: str, version: str, facts: dict[str, object]) -> None:
     target = folder / f"{name}.onnx"
     target.write_bytes(model.read_bytes())
-    write_metadata(target, name=name, version=version, licence="Apache-2.0")
-    head = {
-        "name": name,
-        "version": version,
-        "file": target.name,
-        "sha256": sha256_of(target),
-        "licence": "Apache-2.0",
-    }
-    text = json.dumps({**head, **facts}, indent=2)
-    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    publish(target, version=version, facts=facts)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
 import warnings
 from pathlib import Path
@@ -12,8 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from engines.manifest import sha256_of
-from export.metadata import write_metadata
+from export.metadata import publish
 from export.quantize import store_fp16
 from training.encoder_model import EMBEDDING_DIM, ENCODER_SIZE_PX, DeployedEncoder, Encoder
 from training.encoder_readout import ReadoutEncoder, load_readout_encoder
@@ -57,14 +55,8 @@ def export_encoder(
     draft = folder / "encoder.new.onnx"
     write_onnx(model, draft, inner_px=inner_px)
     store_fp16(draft, draft)
-    write_metadata(draft, name="encoder", version=version, licence="Apache-2.0")
     draft.replace(path)
-    manifest = {
-        "name": "encoder",
-        "version": version,
-        "file": path.name,
-        "sha256": sha256_of(path),
-        "licence": "Apache-2.0",
+    facts = {
         "inputs": {"input": ["N", 3, ENCODER_SIZE_PX, ENCODER_SIZE_PX]},
         "outputs": {"embedding": ["N", EMBEDDING_DIM]},
         "mean": 127.5,
@@ -74,9 +66,7 @@ def export_encoder(
         "normalised": True,
         "inner_px": inner_px,
     }
-    written = folder / "encoder.json"
-    written.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return written
+    return publish(path, version=version, facts=facts)
 
 
 def write_onnx(model: Encoder | ReadoutEncoder, path: Path, *, inner_px: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from engines.manifest import sha256_of
-from export.metadata import write_metadata
+from export.metadata import publish
 from training.face_synthesis import CROP_SIZE_PX, IDENTITY_DIM, FaceSynthesis
 from training.landmarks66 import Landmarks66
 
@@ -88,15 +87,9 @@ def export_generator(
     draft.unlink()
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
-    write_metadata(path, name="generator", version=version, licence="Apache-2.0")
     basis = path.with_name("identity_basis.npy")
     np.save(basis, net.basis.numpy())
-    manifest = {
-        "name": "generator",
-        "version": version,
-        "file": path.name,
-        "sha256": sha256_of(path),
-        "licence": "Apache-2.0",
+    described = {
         "inputs": {"crop": "(N,3,160,160) float32 RGB", "identity": "(N,512) float32 unit"},
         "outputs": {"face": "(N,3,160,160) float32 in [-1,1]", "alpha": "(N,1,160,160) in [0,1]"},
         "colour": "RGB",
@@ -106,8 +99,7 @@ def export_generator(
         "identity_basis": {"file": basis.name, "sha256": sha256_of(basis)},
         **facts,
     }
-    text = json.dumps(manifest, indent=2) + "\n"
-    path.with_suffix(".json").write_text(text, encoding="utf-8")
+    publish(path, version=version, facts=described)
 
 
 def _half_stored(model: Any) -> Any:  # noqa: ANN401 - onnx protos are untyped

@@ -264,24 +264,6 @@ def replace_info() -> Any:  # noqa: ANN401 - stands for a MediaInfo
     return SimpleNamespace(**vars(INFO))
 
 
-def test_rotation_by_time_and_on_demand() -> None:
-    clock = [0.0]
-    rotation = KeyRotation(10.0, now=lambda: clock[0])
-    assert not rotation.take()
-    clock[0] = 10.0
-    assert rotation.take()
-    assert not rotation.take()
-    rotation.ask()
-    clock[0] = 12.0
-    assert rotation.take()
-    clock[0] = 21.0
-    assert not rotation.take()
-    clock[0] = 22.0
-    assert rotation.take()
-    with pytest.raises(ValueError, match="every 0"):
-        KeyRotation(0)
-
-
 def test_threshold_recipients_open_together(tmp_path: Path) -> None:
     keys = [X25519Identity(bytes([n] * 32)) for n in (1, 2, 3)]
     publics = tuple(public_text(key.public) for key in keys)

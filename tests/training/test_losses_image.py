@@ -1,0 +1,38 @@
+"""Losses on pictures, and the judge of them."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install .[train]")
+
+from training.discriminator import (  # noqa: E402 - after the skip
+    Discriminator,
+    discriminator_loss,
+    generator_loss,
+)
+from training.losses_image import colour_loss, degrade, reconstruction_loss  # noqa: E402 - after the skip
+
+
+def test_picture_losses_vanish_on_equal_pictures() -> None:
+    x = torch.rand(2, 3, 160, 160) * 2 - 1
+    assert torch.all(reconstruction_loss(x, x) == 0)
+    assert torch.all(colour_loss(x, x) == 0)
+    assert torch.all(colour_loss(x, -x) > 0)
+
+
+def test_degraded_pictures_stay_close_and_in_range() -> None:
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    out = degrade(x, torch.Generator().manual_seed(0))
+    assert out.shape == x.shape
+    assert out.abs().max() <= 1
+    assert not torch.equal(out, x)
+
+
+def test_discriminator_losses_point_in_opposite_directions() -> None:
+    critic = Discriminator(width=4)
+    scores = critic(torch.zeros(1, 3, 160, 160))
+    assert len(scores) == 3
+    real, fake = [torch.ones(1)], [torch.zeros(1)]
+    assert discriminator_loss(real, fake) == 0
+    assert generator_loss(fake) == 1
