@@ -19,6 +19,7 @@ from training.face_synthesis import FaceSynthesis
 from training.generator_data import Batch
 from training.generator_landmarks import landmark_loss, landmark_weights
 from training.generator_lessons import Lessons, lesson_keeps_identity, make_lessons
+from training.generator_pairs import pair_hinge, paired, strangers
 from training.losses_identity import (
     OwnReader,
     cosine,
@@ -39,6 +40,7 @@ class LossWeights:
     primary: float = 4.0
     second: float = 2.0
     old: float = 1.0
+    pairs: float = 2.0
     adversarial: float = 0.6
     features: float = 1.0
     perceptual: float = 1.0
@@ -111,6 +113,8 @@ class GeneratorTraining:
         """Forward passes of a batch: the generator's loss, and the fakes for the critics."""
         w, count = self.weights, len(batch.crops)
         taught = round(count * self.mixture.taught_ratio)
+        if self._in_pairs(step):
+            batch = paired(batch, taught)
         lessons = make_lessons(batch, taught, self.own, self.generator)
         targets, rotated = self._targets(batch, taught)
         wanted = torch.cat([lessons.identities, targets])
@@ -125,6 +129,8 @@ class GeneratorTraining:
         total = total + self._own_loss(batch, output, wanted, taught, rotated)
         total = total + self._primary_loss(batch, output, targets, rotated, step)
         total = total + self._second_loss(batch, second, len(targets), rotated)
+        if self._in_pairs(step):
+            total = total + self._pair_loss("mobile", second[taught:])
         total = total + w.colour * colour_loss(output[taught:], batch.crops[taught:]).mean()
         total = total + w.landmarks * self._points_loss(output, batch, lessons)
         if step >= self.mixture.adversarial_from:
@@ -146,7 +152,7 @@ class GeneratorTraining:
         angles = 60.0 + 60.0 * torch.rand(swaps, generator=self.generator)
         turned = rotated_targets(batch.identities[taught:], self.net.basis, angles, self.generator)
         rotated = torch.rand(swaps, generator=self.generator) < self.mixture.rotated_ratio
-        others = batch.identities.roll(1, 0)[taught:]
+        others = batch.identities[strangers(len(batch.crops), taught)]
         return torch.where(rotated[:, None], turned, others), rotated
 
     def _taught_loss(
@@ -196,17 +202,29 @@ class GeneratorTraining:
         if step % self.mixture.primary_every:
             return output.new_zeros(())
         found = self.primary(output, self._shift())
+        pairs = self._pair_loss("edge", found[taught:]) if self._in_pairs(step) else 0.0
         # The shipped encoder is distilled from this one: a turned identity is one here, too.
-        others = torch.where(rotated[:, None], targets, batch.primary.roll(1, 0)[taught:])
+        others = batch.primary[strangers(len(output), taught)]
+        others = torch.where(rotated[:, None], targets, others)
         known = torch.cat([lesson_keeps_identity(taught), torch.ones_like(rotated)])
-        return self.weights.primary * self._reader_loss("edge", found, batch.primary, others, known)
+        loss = self._reader_loss("edge", found, batch.primary, others, known)
+        return pairs + self.weights.primary * loss
 
     def _second_loss(self, batch: Batch, found: Tensor, swaps: int, rotated: Tensor) -> Tensor:
         """MobileFaceNet the same; it says nothing of what a turned identity looks like."""
         taught = len(found) - swaps
-        others = batch.second.roll(1, 0)[taught:]
+        others = batch.second[strangers(len(found), taught)]
         known = torch.cat([lesson_keeps_identity(taught), ~rotated])
         return self.weights.second * self._reader_loss("mobile", found, batch.second, others, known)
+
+    def _in_pairs(self, step: int) -> bool:
+        """Whether this step's swaps come in pairs: it does where EdgeFace-XS looks at them."""
+        return self.weights.pairs > 0.0 and step % self.mixture.primary_every == 0
+
+    def _pair_loss(self, name: str, found: Tensor) -> Tensor:
+        loss = pair_hinge(found, allowed=0.1)
+        self._note(**{f"{name}_pairs": loss})
+        return self.weights.pairs * loss
 
     def _reader_loss(
         self, name: str, found: Tensor, originals: Tensor, others: Tensor, known: Tensor

@@ -15,8 +15,6 @@ pytest.importorskip("onnx", reason="the export needs onnx")
 from training.discriminator import (  # noqa: E402 - after the skip
     Discriminator,
     FeatureCritic,
-    discriminator_loss,
-    generator_loss,
 )
 from training.face_synthesis import FaceSynthesis  # noqa: E402 - after the skip
 from training.generator_data import (  # noqa: E402 - after the skip
@@ -26,7 +24,6 @@ from training.generator_data import (  # noqa: E402 - after the skip
     to_tensor,
 )
 from training.generator_export import export_generator, load_net, read_weights  # noqa: E402 - after the skip
-from training.generator_landmarks import landmark_loss, mirror_landmarks  # noqa: E402 - as above
 from training.generator_steps import GeneratorTraining, LossWeights, Mixture  # noqa: E402 - after the skip
 from training.landmarks66 import Landmarks66  # noqa: E402 - after the skip
 from training.losses_identity import (  # noqa: E402 - after the skip
@@ -35,7 +32,6 @@ from training.losses_identity import (  # noqa: E402 - after the skip
     old_identity_hinge,
     rotated_targets,
 )
-from training.losses_image import colour_loss, degrade, reconstruction_loss  # noqa: E402 - after the skip
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -197,54 +193,6 @@ def test_identity_losses() -> None:
     assert torch.all(old_identity_hinge(a, -a, allowed=0.2) == 0)
 
 
-def test_picture_losses_vanish_on_equal_pictures() -> None:
-    x = torch.rand(2, 3, 160, 160) * 2 - 1
-    assert torch.all(reconstruction_loss(x, x) == 0)
-    assert torch.all(colour_loss(x, x) == 0)
-    assert torch.all(colour_loss(x, -x) > 0)
-
-
-def test_degraded_pictures_stay_close_and_in_range() -> None:
-    x = torch.rand(2, 3, 32, 32) * 2 - 1
-    out = degrade(x, torch.Generator().manual_seed(0))
-    assert out.shape == x.shape
-    assert out.abs().max() <= 1
-    assert not torch.equal(out, x)
-
-
-def test_discriminator_losses_point_in_opposite_directions() -> None:
-    critic = Discriminator(width=4)
-    scores = critic(torch.zeros(1, 3, 160, 160))
-    assert len(scores) == 3
-    real, fake = [torch.ones(1)], [torch.zeros(1)]
-    assert discriminator_loss(real, fake) == 0
-    assert generator_loss(fake) == 1
-
-
-def test_landmark_net_and_its_loss() -> None:
-    found = Landmarks66().eval()(torch.zeros(1, 3, 160, 160))
-    assert found.shape == (1, 66, 2)
-    assert landmark_loss(found, found, torch.ones(66)) < 1e-6
-
-
-def test_folding_a_landmark_net_changes_nothing() -> None:
-    net = Landmarks66()
-    for layer in net.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.running_var.uniform_(0.5, 2.0)
-            layer.running_mean.normal_()
-            torch.nn.init.uniform_(layer.weight, 0.5, 2.0)
-    net, crops = net.eval(), torch.rand(1, 3, 160, 160)
-    with torch.no_grad():
-        assert torch.allclose(net(crops), net.fold()(crops), atol=1e-2)
-
-
-def test_mirroring_landmarks_twice_changes_nothing() -> None:
-    marks = np.random.default_rng(0).uniform(0, 159, (66, 3)).astype(np.float32)
-    twice = mirror_landmarks(mirror_landmarks(marks, width_px=160), width_px=160)
-    assert np.allclose(twice, marks, atol=1e-4)
-
-
 def test_basis_spans_the_embeddings() -> None:
     inside = _unit(40).numpy() @ _basis().numpy().T @ _basis().numpy()
     basis = identity_basis(inside, dim=6)
@@ -258,10 +206,8 @@ def _batch(count: int) -> Batch:
     return dataclasses.replace(made, crops=crops, pseudo=pseudo)
 
 
-@pytest.mark.slow
-def test_a_step_gives_gradients_to_the_whole_generator() -> None:
-    net = _tiny_net()
-    training = GeneratorTraining(
+def _training(net: FaceSynthesis) -> GeneratorTraining:
+    return GeneratorTraining(
         net=net,
         critic=Discriminator(width=4),
         feature_critic=FeatureCritic((4, 8), width=4),
@@ -273,6 +219,12 @@ def test_a_step_gives_gradients_to_the_whole_generator() -> None:
         rng=np.random.default_rng(0),
         generator=torch.Generator().manual_seed(0),
     )
+
+
+@pytest.mark.slow
+def test_a_step_gives_gradients_to_the_whole_generator() -> None:
+    net = _tiny_net()
+    training = _training(net)
     batch = _batch(8)
     assert batch.crops.abs().max() <= 1
     loss, fakes = training.losses(batch, 1)
@@ -285,7 +237,7 @@ def test_a_step_gives_gradients_to_the_whole_generator() -> None:
     assert torch.isfinite(training.critic_loss(batch.crops, fakes))
     assert set(training.log) >= {
         *("own_taught", "own_old", "cycle_rec", "rec", "edge_old", "mobile_old"),
-        *("perceptual", "adv_features", "critic_features"),
+        *("perceptual", "adv_features", "critic_features", "edge_pairs", "mobile_pairs"),
     }
 
 
