@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -34,7 +35,15 @@ def load_readers(teachers: ModuleType) -> tuple[IdentityReader, SecondReader]:
 
 
 def declare_vision_operators() -> None:
-    """Let timm import where torchvision was built for another torch; it needs none of these."""
+    """Let timm import where torchvision was built for another torch; it needs none of these.
+
+    Not where torchvision fits: it declares them itself, and twice is fatal.
+    """
+    try:
+        importlib.import_module("torchvision")
+        return
+    except (ImportError, OSError, RuntimeError):
+        pass
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):
         if not hasattr(torch.ops.torchvision, name):
