@@ -20,8 +20,9 @@ from training.face_synthesis import FaceSynthesis
 from training.generator_data import FaceBank, identity_basis, load_bank
 from training.generator_export import read_weights
 from training.generator_feed import Feed
+from training.generator_options import LossWeights, Mixture
 from training.generator_sheet import save_sheet
-from training.generator_steps import GeneratorTraining, LossWeights, Mixture
+from training.generator_steps import GeneratorTraining
 from training.landmarks66 import Landmarks66
 from training.landmarks66_train import load_landmarks66
 from training.losses_identity import IdentityReader, OwnReader, SecondReader, load_readers

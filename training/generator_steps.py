@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from training.discriminator import (
     Discriminator,
@@ -19,6 +20,7 @@ from training.face_synthesis import FaceSynthesis
 from training.generator_data import Batch
 from training.generator_landmarks import landmark_loss, landmark_weights
 from training.generator_lessons import Lessons, lesson_keeps_identity, make_lessons
+from training.generator_options import LossWeights, Mixture
 from training.generator_pairs import pair_hinge, paired, strangers
 from training.losses_identity import (
     OwnReader,
@@ -29,46 +31,7 @@ from training.losses_identity import (
 )
 from training.losses_image import colour_loss, composite, degrade, reconstruction_loss
 
-__all__ = ["Fakes", "GeneratorTraining", "LossWeights", "Mixture"]
-
-
-@dataclass(frozen=True, slots=True)
-class LossWeights:
-    """Weights of the losses; 0 switches a loss and its cost off."""
-
-    identity: float = 4.0
-    primary: float = 4.0
-    second: float = 2.0
-    old: float = 1.0
-    pairs: float = 2.0
-    adversarial: float = 0.6
-    features: float = 1.0
-    perceptual: float = 1.0
-    landmarks: float = 0.15
-    colour: float = 3.0
-    taught: float = 3.0
-    cycle: float = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Mixture:
-    """What a batch and a step are made of.
-
-    Attributes:
-        taught_ratio: Share of the batch that has a wanted output.
-        rotated_ratio: Share of the swaps whose target is a keyed rotation, not another person.
-        primary_every: Steps between uses of EdgeFace-XS.
-        cycle_every: Steps between recoveries of the swapped faces.
-        critic_every: Steps between those of the discriminator.
-        adversarial_from: First step with the adversarial loss.
-    """
-
-    taught_ratio: float = 0.625
-    rotated_ratio: float = 0.6
-    primary_every: int = 2
-    cycle_every: int = 3
-    critic_every: int = 2
-    adversarial_from: int = 50
+__all__ = ["Fakes", "GeneratorTraining"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +152,7 @@ class GeneratorTraining:
             if chosen.any():
                 self._note(**{name: near[taught:][chosen].mean()})
         # Twice for the swaps: there it is the only thing that says who the new face is.
-        miss = torch.cat([1.0 - near[:taught], 2.0 * (1.0 - near[taught:])])
+        miss = torch.cat([1.0 - near[:taught], 2.0 * self._miss(near[taught:], rotated)])
         loss = self.weights.identity * miss.mean()
         hinge = old_identity_hinge(found[taught:], batch.identities[taught:], allowed=0.1)
         return loss + self.weights.old * hinge.mean()
@@ -207,15 +170,16 @@ class GeneratorTraining:
         others = batch.primary[strangers(len(output), taught)]
         others = torch.where(rotated[:, None], targets, others)
         known = torch.cat([lesson_keeps_identity(taught), torch.ones_like(rotated)])
-        loss = self._reader_loss("edge", found, batch.primary, others, known)
-        return pairs + self.weights.primary * loss
+        miss, hinge = self._reader_loss("edge", found, batch.primary, others, known, rotated)
+        return pairs + self.weights.primary * miss + self.weights.old * hinge
 
     def _second_loss(self, batch: Batch, found: Tensor, swaps: int, rotated: Tensor) -> Tensor:
         """MobileFaceNet the same; it says nothing of what a turned identity looks like."""
         taught = len(found) - swaps
         others = batch.second[strangers(len(found), taught)]
         known = torch.cat([lesson_keeps_identity(taught), ~rotated])
-        return self.weights.second * self._reader_loss("mobile", found, batch.second, others, known)
+        miss, hinge = self._reader_loss("mobile", found, batch.second, others, known, rotated)
+        return self.weights.second * miss + self.weights.old * hinge
 
     def _in_pairs(self, step: int) -> bool:
         """Whether this step's swaps come in pairs: it does where EdgeFace-XS looks at them."""
@@ -226,21 +190,33 @@ class GeneratorTraining:
         self._note(**{f"{name}_pairs": loss})
         return self.weights.pairs * loss
 
+    def _miss(self, near: Tensor, rotated: Tensor) -> Tensor:
+        """How far the cosines to the wanted identities lie below what a face can reach."""
+        mixture = self.mixture
+        reach = torch.where(rotated, mixture.rotated_reach, mixture.other_reach)
+        return F.relu(reach - near)
+
     def _reader_loss(
-        self, name: str, found: Tensor, originals: Tensor, others: Tensor, known: Tensor
-    ) -> Tensor:
+        self,
+        name: str,
+        found: Tensor,
+        originals: Tensor,
+        others: Tensor,
+        known: Tensor,
+        rotated: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """How far the wanted people are missed, and how much of the old ones is left."""
         taught = len(found) - len(others)
         near = cosine(found, torch.cat([originals[:taught], others]))
         self._note(**{f"{name}_taught": near[:taught][known[:taught]].mean()})
-        loss = ((1.0 - near) * known).sum() / known.sum().clamp_min(1)
-        if taught < len(found):
-            old = cosine(found, originals)[taught:]
-            hinge = old_identity_hinge(found[taught:], originals[taught:], allowed=0.05)
-            loss = loss + 0.5 * hinge.mean()
-            self._note(**{f"{name}_old": old.mean()})
-            if known[taught:].any():
-                self._note(**{f"{name}_swap": near[taught:][known[taught:]].mean()})
-        return loss
+        miss = torch.cat([1.0 - near[:taught], self._miss(near[taught:], rotated)])
+        loss = (miss * known).sum() / known.sum().clamp_min(1)
+        if taught == len(found):
+            return loss, loss.new_zeros(())
+        self._note(**{f"{name}_old": cosine(found, originals)[taught:].mean()})
+        if known[taught:].any():
+            self._note(**{f"{name}_swap": near[taught:][known[taught:]].mean()})
+        return loss, old_identity_hinge(found[taught:], originals[taught:], allowed=0.05).mean()
 
     def _points_loss(self, output: Tensor, batch: Batch, lessons: Lessons) -> Tensor:
         """The new face has its landmarks where the old one had them, by one and the same net."""

@@ -24,7 +24,8 @@ from training.generator_data import (  # noqa: E402 - after the skip
     to_tensor,
 )
 from training.generator_export import export_generator, load_net, read_weights  # noqa: E402 - after the skip
-from training.generator_steps import GeneratorTraining, LossWeights, Mixture  # noqa: E402 - after the skip
+from training.generator_options import LossWeights, Mixture  # noqa: E402 - after the skip
+from training.generator_steps import GeneratorTraining  # noqa: E402 - after the skip
 from training.landmarks66 import Landmarks66  # noqa: E402 - after the skip
 from training.losses_identity import (  # noqa: E402 - after the skip
     OwnReader,
@@ -44,6 +45,7 @@ _TINY = {
     "attributes": (8, 8, 8, 4, 4),
     "decoder": (8, 8, 8, 4, 4),
 }
+_MIXTURE = Mixture(primary_every=1, cycle_every=2, adversarial_from=0)
 
 
 def _basis(dim: int = 6) -> Tensor:
@@ -206,7 +208,7 @@ def _batch(count: int) -> Batch:
     return dataclasses.replace(made, crops=crops, pseudo=pseudo)
 
 
-def _training(net: FaceSynthesis) -> GeneratorTraining:
+def _training(net: FaceSynthesis, mixture: Mixture | None = None) -> GeneratorTraining:
     return GeneratorTraining(
         net=net,
         critic=Discriminator(width=4),
@@ -215,7 +217,7 @@ def _training(net: FaceSynthesis) -> GeneratorTraining:
         primary=_FakeReader(512),
         features=_FakeFeatures(),
         weights=LossWeights(),
-        mixture=Mixture(primary_every=1, cycle_every=2, adversarial_from=0),
+        mixture=mixture or _MIXTURE,
         rng=np.random.default_rng(0),
         generator=torch.Generator().manual_seed(0),
     )
@@ -239,6 +241,20 @@ def test_a_step_gives_gradients_to_the_whole_generator() -> None:
         *("own_taught", "own_old", "cycle_rec", "rec", "edge_old", "mobile_old"),
         *("perceptual", "adv_features", "critic_features", "edge_pairs", "mobile_pairs"),
     }
+
+
+@pytest.mark.slow
+def test_identities_beyond_reach_are_not_asked_for() -> None:
+    net, batch = _tiny_net(), _batch(8)
+
+    def loss(rotated_reach: float) -> float:
+        torch.manual_seed(0)
+        mixture = dataclasses.replace(_MIXTURE, rotated_reach=rotated_reach)
+        return float(_training(net, mixture).losses(batch, 1)[0].detach())
+
+    assert loss(0.4) == pytest.approx(loss(0.4))
+    assert loss(1.0) > loss(0.4) > loss(-1.0)
+    assert loss(-1.0) == pytest.approx(loss(-0.9))
 
 
 @pytest.mark.slow

@@ -1,0 +1,51 @@
+"""What a training of the generator weighs and mixes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["LossWeights", "Mixture"]
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """Weights of the losses; 0 switches a loss and its cost off."""
+
+    identity: float = 1.5
+    primary: float = 1.5
+    second: float = 0.75
+    old: float = 2.0
+    pairs: float = 1.0
+    adversarial: float = 4.0
+    features: float = 4.0
+    perceptual: float = 2.0
+    landmarks: float = 0.3
+    colour: float = 3.0
+    taught: float = 6.0
+    cycle: float = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What a batch and a step are made of.
+
+    Attributes:
+        taught_ratio: Share of the batch that has a wanted output.
+        rotated_ratio: Share of the swaps whose target is a keyed rotation, not another person.
+        rotated_reach: Cosine to a keyed rotation beyond which nothing is gained. No face has such
+            an embedding; asked for more, the generator paints what only recognisers see.
+        other_reach: The same for another person.
+        primary_every: Steps between uses of EdgeFace-XS.
+        cycle_every: Steps between recoveries of the swapped faces.
+        critic_every: Steps between those of the discriminator.
+        adversarial_from: First step with the adversarial loss.
+    """
+
+    taught_ratio: float = 0.625
+    rotated_ratio: float = 0.6
+    rotated_reach: float = 0.4
+    other_reach: float = 0.6
+    primary_every: int = 2
+    cycle_every: int = 3
+    critic_every: int = 2
+    adversarial_from: int = 50
