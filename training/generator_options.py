@@ -9,15 +9,19 @@ __all__ = ["LossWeights", "Mixture"]
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """Weights of the losses; 0 switches a loss and its cost off."""
+    """Weights of the losses; 0 switches a loss and its cost off.
+
+    ``adversarial`` and ``features`` are ratios: the gradients of the two critics beside those of
+    all other losses.
+    """
 
     identity: float = 1.5
     primary: float = 1.5
     second: float = 0.75
     old: float = 2.0
     pairs: float = 1.0
-    adversarial: float = 4.0
-    features: float = 4.0
+    adversarial: float = 0.5
+    features: float = 0.5
     perceptual: float = 2.0
     landmarks: float = 0.3
     colour: float = 3.0

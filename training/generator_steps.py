@@ -17,6 +17,7 @@ from training.discriminator import (
 )
 from training.face_features import perceptual_loss
 from training.face_synthesis import FaceSynthesis
+from training.generator_balance import GradientBalance
 from training.generator_data import Batch
 from training.generator_landmarks import landmark_loss, landmark_weights
 from training.generator_lessons import Lessons, lesson_keeps_identity, make_lessons
@@ -58,6 +59,7 @@ class GeneratorTraining:
         rng: Source of shifts.
         generator: Source of everything that torch draws.
         log: Running means of what is watched.
+        balance: Keeps the critics as loud as wanted.
     """
 
     net: FaceSynthesis
@@ -71,6 +73,7 @@ class GeneratorTraining:
     rng: np.random.Generator
     generator: torch.Generator
     log: dict[str, float] = field(default_factory=dict)
+    balance: GradientBalance = field(default_factory=GradientBalance)
 
     def losses(self, batch: Batch, step: int) -> tuple[Tensor, Fakes]:
         """Forward passes of a batch: the generator's loss, and the fakes for the critics."""
@@ -97,7 +100,7 @@ class GeneratorTraining:
         total = total + w.colour * colour_loss(output[taught:], batch.crops[taught:]).mean()
         total = total + w.landmarks * self._points_loss(output, batch, lessons)
         if step >= self.mixture.adversarial_from:
-            total = total + self._adversarial_loss(output, maps)
+            total = total + self._adversarial_loss(output, maps, total, step)
         if taught < count and step % self.mixture.cycle_every == self.mixture.cycle_every - 1:
             total = total + self._recovery(batch, output.detach()[taught:], targets, taught)
         return total, Fakes(output.detach(), [m.detach() for m in maps])
@@ -130,13 +133,24 @@ class GeneratorTraining:
         self._note(rec=rec, perceptual=perceptual)
         return self.weights.taught * rec + self.weights.perceptual * perceptual
 
-    def _adversarial_loss(self, output: Tensor, maps: list[Tensor]) -> Tensor:
+    def _adversarial_loss(
+        self, output: Tensor, maps: list[Tensor], others: Tensor, step: int
+    ) -> Tensor:
         for critic in (self.critic, self.feature_critic):
             critic.requires_grad_(False)  # only the fakes need gradients here
         pixels = generator_loss(self.critic(output))
         features = generator_loss(self.feature_critic(maps))
         self._note(adv=pixels, adv_features=features)
-        return self.weights.adversarial * pixels + self.weights.features * features
+        loss = self.balance.weigh(
+            {"pixels": pixels, "features": features},
+            others=others,
+            last=self.net.to_rgb.weight,
+            ratio={"pixels": self.weights.adversarial, "features": self.weights.features},
+            step=step,
+        )
+        self.log["adv_weight"] = self.balance.weights["pixels"]
+        self.log["adv_features_weight"] = self.balance.weights["features"]
+        return loss
 
     def _own_loss(
         self, batch: Batch, output: Tensor, wanted: Tensor, taught: int, rotated: Tensor
