@@ -194,7 +194,7 @@ def _recoveries(
         # Long enough for the waits between two attempts to have grown.
         time.sleep(8)
         camera.start()
-        backs.append(round(service.wait_for_frames(1, _PATIENCE_S), 2))
+        backs.append(round(service.wait_until_back(_PATIENCE_S), 2))
         service.wait_for_frames(25, _PATIENCE_S)
     return stalls, backs
 

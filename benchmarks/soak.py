@@ -112,7 +112,7 @@ def _run_faults(rig: Rig, samples: _Samples, *, seconds: float, every_s: float) 
         samples.quiet.append(rig.service.resources())
         name, fault = FAULTS[number % len(FAULTS)]
         fault(rig)
-        took_s = rig.service.wait_for_frames(1, PATIENCE_S)
+        took_s = rig.service.wait_until_back(PATIENCE_S)
         samples.recovered_s.append((name, round(took_s, 2)))
         print(f"{name}: a frame {took_s:.2f} s later", file=sys.stderr, flush=True)
         number += 1
@@ -181,7 +181,7 @@ def _config(folder: Path, args: argparse.Namespace) -> Path:
         "keylog: {seal: false}\n"
         "cover: {look_back_frames: 3, extend_before_s: 0.5, extend_after_s: 2.0}\n"
         "video: {crf: 24, preset: ultrafast, keyframe_interval_s: 1.0}\n"
-        f"{side}live: {{open_timeout_s: 5, read_timeout_s: 2, longest_wait_s: 5}}\n",
+        f"{side}live: {{open_timeout_s: 5, read_timeout_s: 2}}\n",
         encoding="utf-8",
     )
     return path

@@ -2,7 +2,8 @@
 
 AnonymizerError            exit 1
   ConfigError                   2   bad option, configuration or password source
-  MediaError                    3   SourceOpenError (SourceRefusedError), SourceLostError, SinkError
+  MediaError                    3   SourceOpenError (SourceRefusedError, SourceSilentError),
+                                    SourceLostError, SinkError
   EngineError                   4   EngineLoadError, EngineRunError
   CoverageError                 5   a tracked face could not be covered
   KeyLogError                   6   KeyLogFormatError, KeyLogTruncatedError, KeyLogTamperedError,
@@ -35,6 +36,7 @@ __all__ = [
     "SourceLostError",
     "SourceOpenError",
     "SourceRefusedError",
+    "SourceSilentError",
     "WrongPasswordError",
 ]
 
@@ -63,6 +65,10 @@ class SourceOpenError(MediaError):
 
 class SourceRefusedError(SourceOpenError):
     """The source answers, but not to this user and password."""
+
+
+class SourceSilentError(SourceOpenError):
+    """Nobody accepts connections at the source's address."""
 
 
 class SourceLostError(MediaError):

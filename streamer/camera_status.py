@@ -36,14 +36,13 @@ class _Counters:
     guard_rejections: int = 0
     engine_errors: int = 0
     reconnects: int = 0
-    restarts: int = 0
     key_log_bytes: int = 0
 
 
 class CameraStatus:
     """Everything there is to know about a camera while it runs. All methods are thread-safe.
 
-    Counters go on for the life of this object: a job that is started again keeps its status.
+    Counters begin with this object, which lives as long as its job.
 
     Args:
         name: of the camera; shown to whoever may watch, so no credentials.
@@ -67,8 +66,6 @@ class CameraStatus:
         self._last_in_s: float | None = None
         self._last_out_s: float | None = None
         self._counters = _Counters()
-        self._dropped_before = 0
-        self._key_log_before = 0
         self._latency = LatencyHistogram()
         self._history = CameraHistory(now())
         self._queues: dict[str, int] = {}
@@ -112,18 +109,6 @@ class CameraStatus:
                 note = ErrorNote(note.unix_s, shown, self._errors.pop().count + 1)
             self._errors.append(note)
 
-    def job_started(self) -> None:
-        """A job begins, perhaps once more; totals that it reports start from nothing again."""
-        with self._lock:
-            self._dropped_before = self._counters.frames_dropped
-            self._key_log_before = self._counters.key_log_bytes
-
-    def job_failed(self, text: str) -> None:
-        """A job has ended with an error and will be started again."""
-        self.error(text)
-        with self._lock:
-            self._counters.restarts += 1
-
     def arrived(self) -> None:
         """A frame came from the camera."""
         with self._lock:
@@ -158,10 +143,10 @@ class CameraStatus:
             self._history.add(self._last_out_s, latency_s or 0.0)
 
     def totals(self, *, dropped: int, key_log_bytes: int) -> None:
-        """Totals of the job that runs: frames dropped before detection, bytes of its key log."""
+        """Totals of the job: frames dropped before detection, bytes of its key log."""
         with self._lock:
-            self._counters.frames_dropped = self._dropped_before + dropped
-            self._counters.key_log_bytes = self._key_log_before + key_log_bytes
+            self._counters.frames_dropped = dropped
+            self._counters.key_log_bytes = key_log_bytes
 
     def queues(self, waiting: Mapping[str, int]) -> None:
         """Frames that wait, by place."""
@@ -203,7 +188,7 @@ class CameraStatus:
                 guard_rejections=counters.guard_rejections,
                 engine_errors=counters.engine_errors,
                 reconnects=counters.reconnects,
-                restarts=counters.restarts,
+                restarts=0,  # whoever starts processes counts them
                 key_log_bytes=counters.key_log_bytes,
                 fps=self._history.fps(now_s),
                 latency=self._latency.snapshot(),

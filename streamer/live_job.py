@@ -238,7 +238,6 @@ def anonymize_live(
         AnonymizerError: whatever went wrong; what was written stays as a partial file.
     """
     status = status or CameraStatus(display_name(request.url), now=now)
-    status.job_started()
     plan = plan_outputs(request, config)  # what is wrong here is told before networks are loaded
     with ExitStack() as stack:
         models = load_models(config, threads=worker_count(config))

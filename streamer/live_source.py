@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, TypeAlias
 
-from engines.errors import MediaError, SourceLostError, SourceRefusedError
-from streamer.backoff import Backoff, BackoffOptions
+from engines.errors import MediaError, SourceLostError
+from streamer.backoff import BackoffOptions
 from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
 from streamer.live_clock import LiveClock
 from streamer.media_info import MediaInfo, Notices
+from streamer.reconnect_waits import ReconnectWaits
 from streamer.source import Source, SourceOptions
 
 __all__ = ["FormatChanged", "LiveItem", "LiveOptions", "LiveSource", "Reconnected"]
@@ -117,12 +118,11 @@ class LiveSource:
         self._notices = notices
         self._stop = stop
         self._now = now
-        self._sleep = sleep
         self._on_lost = on_lost
-        self._backoff = Backoff(options.backoff)
-        self._refused = Backoff(
-            dataclasses.replace(options.backoff, longest_s=options.refused_wait_s)
-        )
+        self._waits = ReconnectWaits(
+            url, backoff=options.backoff, refused_wait_s=options.refused_wait_s,
+            stop=stop, now=now, sleep=sleep,
+        )  # fmt: skip
         self._clock = LiveClock()
         self._last_s: Fraction | None = None
         self._last_wall_s = now()
@@ -178,11 +178,10 @@ class LiveSource:
             if self._options.is_file:
                 return
             if self._now() - began_s >= _STEADY_S:
-                self._backoff.reset()
-                self._refused.reset()
+                self._waits.reset()
             else:
                 # One that hangs up right after its first picture must not be hammered.
-                self._wait(self._backoff.next_wait_s())
+                self._waits.after(SourceLostError)
 
     def close(self) -> None:
         """Close the first connection if nobody has iterated over it."""
@@ -226,16 +225,10 @@ class LiveSource:
                     raise SourceLostError(
                         f"the camera has not answered for {waited_s:.0f} s: {exc}"
                     ) from None
-                is_refused = isinstance(exc, SourceRefusedError)
+                kind = type(exc)  # the error itself would keep the connection alive
             gc.collect(1)  # it may have had a decoder, too; a full search costs 50 ms each time
-            self._wait((self._refused if is_refused else self._backoff).next_wait_s())
+            self._waits.after(kind)
         return None, attempts
-
-    def _wait(self, wait_s: float) -> None:
-        """Sleep in short steps, so that a stop is noticed."""
-        end_s = self._now() + wait_s
-        while (left_s := end_s - self._now()) > 0 and not self._stop.is_set():
-            self._sleep(min(left_s, 0.1))
 
     def _keep_time(self, frame: Frame) -> None:
         """Hold a frame back until its time has come."""
@@ -244,7 +237,7 @@ class LiveSource:
         wait_s = self._pace_start_s + frame.time_s - self._now()
         if wait_s < -_LATEST_S and not self._options.is_file:
             self._pace_start_s = self._now() - frame.time_s
-        self._wait(wait_s)
+        self._waits.wait(wait_s)
 
     def _resume(self) -> None:
         """Let the times go on from where they were, by the wall time that has passed."""

@@ -191,7 +191,8 @@ class Source:
         """Packets as the container gives them; a live source without pictures is a lost one.
 
         When a read runs into its time-out, FFmpeg gives away the packet that it held back until it
-        saw the next one, and would then wait as long again. And sound may go on without pictures.
+        saw the next one, and would then wait as long again. Sound may go on without pictures, and
+        so may packets that this decoder cannot read, when a camera changes its codec.
         """
         packets, waited_s = iter(self._container.demux(wanted)), 0.0
         while True:
@@ -200,10 +201,13 @@ class Source:
             if packet is None:
                 return
             waited_s += time.monotonic() - asked_s
+            frames = self.stats.frames
             yield packet
             if self.options.mode == "live" and waited_s >= self.options.read_timeout_s:
                 raise SourceLostError(f"{self.name}: no picture for {waited_s:.1f} s")
-            if packet.stream is self._video:
+            # Before its first picture a stream may have to wait long for a key frame.
+            is_seen = self.stats.frames > frames or not frames
+            if packet.stream is self._video and is_seen:
                 waited_s = 0.0
 
     def _shifted(self, packet: Packet[Stream]) -> Packet[Stream]:

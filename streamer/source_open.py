@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import av
 import av.container
 
-from engines.errors import SourceOpenError, SourceRefusedError
+from engines.errors import SourceOpenError, SourceRefusedError, SourceSilentError
 from streamer.redact import display_name, is_url
 from streamer.source_convert import Scaler
 
@@ -28,6 +29,9 @@ _FILE_FORMATS = (
 )
 # What each kind of URL may use underneath; none may touch local files.
 _NETWORK = "tcp,tls,udp,rtp,srtp,http,https,httpproxy,crypto,rtsp,rtsps,rtmp,rtmps,rtmpt,mpegts"
+
+
+_SILENT: Final = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def open_container(
     Raises:
         SourceOpenError: it is missing, empty, incomplete, or not a video.
         SourceRefusedError: it wants another user or password.
+        SourceSilentError: nobody accepts connections there.
     """
     text, name = os.fspath(source), display_name(source)
     if is_url(text):
@@ -100,6 +105,8 @@ def _open_url(url: str, name: str, options: SourceOptions) -> av.container.Input
         reason = exc.strerror or type(exc).__name__
         if isinstance(exc, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
             error = SourceRefusedError
+        elif exc.errno in _SILENT:
+            error = SourceSilentError
     # Not raised inside: the error of PyAV, chained, would print the URL with its password.
     raise error(f"{name}: {reason}") from None
 

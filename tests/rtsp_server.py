@@ -2,8 +2,8 @@
 
 Usage: python3 rtsp_server.py VIDEO.mp4 PORT [USER PASSWORD] [--digest] [--tls CERT_AND_KEY.pem]
        python3 rtsp_server.py --record FILE.ts PORT [...]
-Serves the H.264 of the file at rtsp://127.0.0.1:PORT/camera, or takes what is published there and
-writes it to a file; says "ready" when it listens.
+Serves the H.264 (with --h265, the H.265) of the file at rtsp://127.0.0.1:PORT/camera, or takes what
+is published there and writes it to a file; says "ready" when it listens.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - versions come first
 
 _SERVE = (
-    '( filesrc location="{}" ! qtdemux ! h264parse config-interval=1 ! rtph264pay name=pay0 pt=96 )'
+    '( filesrc location="{0}" ! qtdemux ! {1}parse config-interval=1 ! rtp{1}pay name=pay0 pt=96 )'
 )
 # Key frames carry their parameter sets, so that the file plays from whichever one comes first.
 _RECORD = (
@@ -34,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("port")
     parser.add_argument("login", nargs="*")
     parser.add_argument("--digest", action="store_true")
+    parser.add_argument("--h265", action="store_true")
     parser.add_argument("--tls")
     parser.add_argument("--record", action="store_true")
     return parser.parse_args()
@@ -63,7 +64,8 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(args.port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch((_RECORD if args.record else _SERVE).format(args.file))
+    codec = "h265" if args.h265 else "h264"
+    factory.set_launch((_RECORD if args.record else _SERVE).format(args.file, codec))
     factory.set_shared(False)
     if args.record:
         factory.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)

@@ -94,15 +94,12 @@ def test_errors_are_redacted_folded_and_bounded() -> None:
     assert "secret" not in str(errors)
 
 
-def test_totals_go_on_when_a_job_is_started_again() -> None:
+def test_totals_are_those_of_the_job() -> None:
     status = _status()
-    status.job_started()
     status.totals(dropped=5, key_log_bytes=100)
-    status.job_failed("broken")
-    status.job_started()
-    status.totals(dropped=2, key_log_bytes=10)
+    status.totals(dropped=7, key_log_bytes=110)
     found = status.snapshot()
-    assert (found.frames_dropped, found.key_log_bytes, found.restarts) == (7, 110, 1)
+    assert (found.frames_dropped, found.key_log_bytes) == (7, 110)
 
 
 def test_a_job_that_gives_nothing_out_is_stuck() -> None:

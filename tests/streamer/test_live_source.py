@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from streamer.frames import Frame
 from streamer.interrupt import StopRequest
 from streamer.live_source import LiveOptions, LiveSource, Reconnected
 from streamer.media_info import Notices
-from streamer.source import SourceOptions, open_source
+from streamer.source import SourceOptions
 from tests.camera_servers import http_server, mjpeg_pages
 from tests.media import Recipe, make_video
 
@@ -30,9 +30,9 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @contextmanager
-def _camera(stream: bytes, *, answers: int) -> Iterator[str]:
+def _camera(stream: bytes, *, answers: int, port: int = 0) -> Iterator[str]:
     """A TCP server that sends the whole stream to each caller and hangs up, so many times."""
-    server = socket.create_server(("127.0.0.1", 0))
+    server = socket.create_server(("127.0.0.1", port))
     port = server.getsockname()[1]
 
     def serve() -> None:
@@ -185,9 +185,11 @@ class _Clock:
         if self.now_s > self.end_s:
             self.stop.set()
 
-    def source(self, url: str) -> LiveSource:
-        """A source with the waits that a configuration has by default."""
-        options = LiveOptions(SourceOptions(mode="live", open_timeout_s=5), waits=True)
+    def source(self, url: str, backoff: BackoffOptions | None = None) -> LiveSource:
+        """A source with the waits that a configuration has by default, or others."""
+        options = LiveOptions(
+            SourceOptions(mode="live", open_timeout_s=5), backoff or BackoffOptions(), waits=True
+        )
         return LiveSource(
             url, options=options, notices=Notices(), stop=self.stop, now=self.now, sleep=self.sleep
         )
@@ -215,6 +217,25 @@ def test_a_server_that_hangs_up_on_everybody_is_back_within_two_seconds(stream: 
     assert clock.now_s - 160 < 2
     # The waits grow, with some jitter, up to a second.
     assert 50 <= len(hung_up) <= 85
+
+
+@pytest.mark.network
+def test_a_server_that_comes_back_is_seen_at_once_however_long_the_waits(stream: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    with ExitStack() as stack:
+
+        class Clock(_Clock):
+            def sleep(self, wait_s: float) -> None:
+                super().sleep(wait_s)
+                if self.now_s >= 400 and not back_s:
+                    back_s.append(self.now_s)
+                    stack.enter_context(_camera(stream, answers=2, port=port))
+
+        clock, back_s = Clock(), list[float]()
+        source = clock.source(f"tcp://127.0.0.1:{port}", BackoffOptions(longest_s=300.0))
+        source.close()
+    assert clock.now_s - back_s[0] < 0.5
 
 
 @pytest.mark.network
@@ -257,30 +278,3 @@ def test_a_connection_without_a_picture_is_tried_again(tmp_path: Path) -> None:
         pytest.raises(SourceLostError, match="stopped"),
     ):
         clock.source(url)
-
-
-@pytest.mark.network
-@pytest.mark.slow
-def test_sound_alone_is_a_stall(tmp_path: Path) -> None:
-    recipe = Recipe(pts=tuple(range(25)), audio_start_s=0.0, audio_packets=250)
-    data = make_video(tmp_path / "camera.ts", recipe).read_bytes()
-    pieces = [data[at : at + 188] for at in range(0, len(data), 188)]
-    ended = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with server.accept()[0] as connection:
-                for piece in pieces:
-                    connection.sendall(piece)
-                    if ended.wait(6 / len(pieces)):
-                        return
-
-        threading.Thread(target=serve, daemon=True).start()
-        options = SourceOptions(mode="live", open_timeout_s=5, read_timeout_s=1.0)
-        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with (
-            open_source(url, options=options) as source,
-            pytest.raises(SourceLostError, match="no picture"),
-        ):
-            list(source)
-        ended.set()

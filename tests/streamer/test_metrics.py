@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamer.blender import BlendResult
 from streamer.camera_board import CameraBoard
-from streamer.camera_snapshot import CameraState, SinkHealth
+from streamer.camera_snapshot import CameraSnapshot, CameraState, SinkHealth
 from streamer.camera_status import CameraStatus
 from streamer.health import liveness, readiness
 from streamer.metrics import Metrics
@@ -38,8 +40,15 @@ def _values(board: CameraBoard) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
+class _Restarted(CameraStatus):
+    """A camera whose process was started again, as its supervisor tells it."""
+
+    def snapshot(self) -> CameraSnapshot:
+        return replace(super().snapshot(), restarts=1)
+
+
 def test_everything_that_happened_is_in_the_metrics() -> None:
-    board, status = CameraBoard(), CameraStatus('odd "name"\\')
+    board, status = CameraBoard(), _Restarted('odd "name"\\')
     board.add(status)
     for latency_s in (0.1, 0.2, 99.0):
         _put_out(status, latency_s)
@@ -47,7 +56,6 @@ def test_everything_that_happened_is_in_the_metrics() -> None:
     status.reconnected()
     status.engine_failed("broken")
     status.guard_rejected(2)
-    status.job_failed("x")
     status.queues({"detect": 3})
     status.sink("rtsp", SinkHealth("down", 7, 8, 9))
     found, camera = _values(board), status.name

@@ -1,0 +1,136 @@
+"""The middle stage of a live job, with networks that say what the test wants."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines.arrays import Float32Array, UInt8Array
+from engines.embedder import FaceEmbedder
+from engines.generator import FaceGenerator
+from engines.types import Detections, TensorSpec
+from streamer.aligner import template_px
+from streamer.camera_status import CameraStatus
+from streamer.config import load_config
+from streamer.frames import ColorSpec, Frame
+from streamer.identity import IdentitySpace
+from streamer.key_log import KeyLogReader
+from streamer.live_log import LiveLog
+from streamer.live_process import LiveProcess, Processed, TracksEnded
+from streamer.live_source import Reconnected
+from streamer.media_info import Notices
+from streamer.renderer import RenderedFrame
+from tests.factories import FakeEngine, generator_engine, inverting
+
+PASSWORD = b"correct horse battery staple"
+RATE_HZ = 25
+INFO: Any = SimpleNamespace(
+    size_hw=(360, 320), time_base=Fraction(1, RATE_HZ), name="camera", rotation_deg=0
+)
+_PIXELS: UInt8Array = np.random.default_rng(0).integers(60, 180, (540, 320), np.uint8)
+
+
+class _Detector:
+    """Finds one face, or nobody, as it is told."""
+
+    def __init__(self) -> None:
+        self.is_there = True
+        self.settings = SimpleNamespace(keep_threshold=0.3, score_threshold=0.5)
+
+    def detect_i420(self, frames: list[UInt8Array], **_: float) -> list[Detections]:
+        if not self.is_there:
+            return [Detections.empty() for _ in frames]
+        points = (template_px(160) - 80) * 0.8 + np.array([150.0, 120.0])
+        box = np.array([[110, 70, 190, 170]], np.float32)
+        one = Detections(box, points[None].astype(np.float32), np.array([0.9], np.float32))
+        return [one for _ in frames]
+
+    def refine(self, luma: UInt8Array, found: Detections) -> Detections:
+        return found
+
+
+def _embed(feeds: dict[str, Any]) -> dict[str, Float32Array]:
+    return {"y": np.eye(512, dtype=np.float32)[np.zeros(len(feeds["x"]), int)]}
+
+
+class _Job:
+    """Process and log as a live job has them, one frame a step."""
+
+    def __init__(self, path: Path) -> None:
+        self.detector = _Detector()
+        embedder = FaceEmbedder(
+            FakeEngine(
+                (TensorSpec("x", (None, 3, 112, 112), "float32"),),
+                (TensorSpec("y", (None, 512), "float32"),),
+                _embed,  # type: ignore[arg-type] # a stand-in for a network
+            )
+        )
+        models: Any = SimpleNamespace(
+            detector=self.detector,
+            embedder=embedder,
+            generator=FaceGenerator(generator_engine(inverting)),
+            space=IdentitySpace(np.eye(512, dtype=np.float32)),
+            hashes=(),
+        )
+        config = load_config(
+            Path("live-camera"),
+            {
+                "keylog": {"min_free_mib": 0, "seal": False},
+                "cover": {"look_back_frames": 0, "extend_after_s": 0.5},
+            },
+        )
+        notices = Notices()
+        self.log = LiveLog(config, PASSWORD, models, INFO, overwrite=False, notices=notices)
+        self.log.begin(path, INFO, shift=0)
+        self.process = LiveProcess(
+            INFO, models, config, self.log, notices,
+            status=CameraStatus("yard"), dropped=lambda: 0, now=lambda: 0.0,
+        )  # fmt: skip
+        self.pts = 0
+        self.ended: list[int] = []
+
+    def show(self, seconds: float, *, is_there: bool) -> None:
+        self.detector.is_there = is_there
+        for _ in range(round(seconds * RATE_HZ)):
+            frame = Frame(_PIXELS, ColorSpec(), self.pts, INFO.time_base, self.pts)
+            for item in self.process.take(frame):
+                self._write(item)
+            self.pts += 1
+
+    def lose(self) -> None:
+        for item in self.process.take(Reconnected(1.0, 1)):
+            self._write(item)
+
+    def _write(self, item: Processed) -> None:
+        if isinstance(item, RenderedFrame):
+            self.log.add(item.records, item.result.frame.pts)
+        elif isinstance(item, TracksEnded):
+            self.log.forget(item.track_ids)
+            self.ended += item.track_ids
+
+
+@pytest.mark.parametrize("away", ["leaves the picture", "connection lost"])
+def test_who_comes_back_is_in_the_key_log_anew(tmp_path: Path, away: str) -> None:
+    """The log forgets a track that has ended; the next one must not go out without its key."""
+    path = tmp_path / "yard.vskl"
+    job = _Job(path)
+    job.show(1.0, is_there=True)
+    if away == "connection lost":
+        job.lose()
+    else:
+        job.show(6.0, is_there=False)  # longer than tracks are remembered, less than identities
+    assert job.ended == [1]
+    job.show(1.0, is_there=True)
+    job.log.close()
+    with KeyLogReader.open(path, PASSWORD) as reader:
+        starts = reader.tracks()
+    assert sorted(starts) == [1, 2]
+    keys = [start.key for track in (1, 2) for start in starts[track]]
+    assert all(key is not None for key in keys)
+    # A person who left for a moment keeps the new face; after a lost connection nobody knows.
+    assert (len(set(keys)) == 1) == (away == "leaves the picture")
