@@ -11,15 +11,20 @@ __all__ = ["LossWeights", "Mixture"]
 class LossWeights:
     """Weights of the losses; 0 switches a loss and its cost off.
 
+    ``identity``, ``primary`` and ``second`` are those of the three recognisers where a photograph
+    of the person is the wanted picture; ``swapped`` is what is left of them where there is none,
+    because there recognisers and critics disagree.
+
     ``adversarial`` and ``features`` are ratios: the gradients of the two critics beside those of
     all other losses.
     """
 
-    identity: float = 1.5
-    primary: float = 1.5
-    second: float = 0.75
-    old: float = 2.0
-    pairs: float = 1.0
+    identity: float = 4.0
+    primary: float = 4.0
+    second: float = 2.0
+    swapped: float = 0.375
+    old: float = 3.0
+    pairs: float = 2.5
     adversarial: float = 0.5
     features: float = 0.5
     perceptual: float = 2.0
