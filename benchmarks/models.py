@@ -20,6 +20,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", help="detector, encoder, generator; default all")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--quick", action="store_true", help="fewer pictures")
+    parser.add_argument(
+        "--generator", type=Path, metavar="JSON",
+        help="manifest of another generator than the one that ships, such as its INT8 form",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args(argv)
     if unknown := set(args.parts) - set(_PARTS):
@@ -28,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for part in args.parts or _PARTS:
         # A part is imported when asked for: its judges may need packages that others do not.
         module = importlib.import_module(f"benchmarks.models_{part}")
-        results[part] = module.evaluate(args.shared, quick=args.quick)
+        other = {"manifest": args.generator} if part == "generator" and args.generator else {}
+        results[part] = module.evaluate(args.shared, quick=args.quick, **other)
         print(f"{part}\n{json.dumps(results[part], indent=2)}")
     if args.json is not None:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from typing import Final, Literal, get_args
 
 from engines.errors import EngineLoadError
 from engines.manifest import ModelManifest, verified_model_bytes
+from engines.precision import Precision, cpu_form
 from engines.protocols import Engine
 
 __all__ = ["Provider", "load_engine"]
@@ -28,6 +29,7 @@ def load_engine(
     provider: Provider = "auto",
     threads: int = 0,
     cache_folder: Path | None = None,
+    precision: Precision = "fp32",
 ) -> Engine:
     """Verify a model and start it.
 
@@ -37,42 +39,54 @@ def load_engine(
             and `describe()` says which, and why not those before it.
         threads: CPU threads of one call; 0 lets the backend decide.
         cache_folder: where TensorRT keeps built engines; None: the user's cache folder.
+        precision: which form of the model a CPU computes with, see `engines.precision.cpu_form`;
+            "fp32" is the file that the manifest names.
 
     Raises:
-        EngineLoadError: wrong hash, or a provider that was asked for by name cannot run here.
+        EngineLoadError: wrong hash, or a provider or precision that was asked for by name cannot
+            be had here.
     """
     if provider not in get_args(Provider):
         raise ValueError(f"provider is {provider!r}, known are {', '.join(get_args(Provider))}")
     data = verified_model_bytes(manifest)
+
+    def load(name: str, reason: str) -> Engine:
+        _require_possible(manifest, name, precision)
+        if name == "tensorrt":
+            return _load_tensorrt(manifest, data, reason, cache_folder)
+        form, note = cpu_form(manifest, precision) if name == "cpu" else (manifest, "")
+        graph = data if form is manifest else verified_model_bytes(form)
+        return _load_ort(form, graph, name, "; ".join(filter(None, (reason, note))), threads)
+
     if provider != "auto":
-        return _load(manifest, data, provider, "asked for", threads, cache_folder)
+        return load(provider, "asked for")
     refused: list[str] = []
     for name in _AUTO_ORDER[:-1]:
         reason = "; ".join(["auto: the first that can run here", *refused])
         try:
-            return _load(manifest, data, name, reason, threads, cache_folder)
+            return load(name, reason)
         except EngineLoadError as exc:
             _LOG.debug("%s: no %s: %s", manifest.name, name, exc.reason)
             refused.append(f"no {name}: {exc.reason}")
     reason = "; ".join(["auto: the last resort", *refused])
-    return _load(manifest, data, _AUTO_ORDER[-1], reason, threads, cache_folder)
+    return load(_AUTO_ORDER[-1], reason)
 
 
-def _load(
-    manifest: ModelManifest,
-    data: bytes,
-    provider: str,
-    reason: str,
-    threads: int,
-    cache_folder: Path | None,
-) -> Engine:
-    if provider == "tensorrt":
-        return _load_tensorrt(manifest, data, reason, cache_folder)
+def _require_possible(manifest: ModelManifest, provider: str, precision: Precision) -> None:
+    """Refuse what a provider cannot do, before its back end is imported."""
     if provider == "openvino":
         raise EngineLoadError(
             manifest.path, "there is no OpenVINO back end, it did not pay; use provider: cpu"
         )
-    return _load_ort(manifest, data, provider, reason, threads)
+    only = manifest.extra.get("only_provider", provider)
+    if only != provider:
+        raise EngineLoadError(manifest.path, f"was quantised for {only}, not for {provider}")
+    if precision == "int8" and provider != "cpu":
+        raise EngineLoadError(
+            manifest.path,
+            "precision: int8 is a choice for the CPU; elsewhere the graph that "
+            "identity.generator names decides",
+        )
 
 
 def _load_ort(

@@ -14,27 +14,47 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from engines.arrays import AnyArray
 from engines.manifest import ModelManifest, sha256_of
-from export.quantize import quantize_int8
+from export.metadata import read_metadata, write_metadata
+from export.quantize import quantize_int8, recipe_for
 
-__all__ = ["VARIANTS", "Variant", "write_variant", "write_variant_with_manifest"]
+__all__ = ["VARIANTS", "Variant", "precision_of", "write_variant", "write_variant_with_manifest"]
 
-Variant = Literal["fp16", "int8"]
+Variant = Literal["fp16", "int8", "int8-tensorrt"]
 VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
 
 
+def precision_of(variant: Variant) -> str:
+    """What a variant computes in: "fp16" or "int8"."""
+    return variant.split("-")[0]
+
+
 def write_variant(
-    source: Path, target: Path, variant: Variant, batches: Sequence[Mapping[str, AnyArray]]
+    manifest: ModelManifest,
+    target: Path,
+    variant: Variant,
+    batches: Sequence[Mapping[str, AnyArray]],
 ) -> None:
     """Write a model that computes in another precision; inputs and outputs stay float32.
 
     Args:
-        source: the shipped ONNX file.
+        manifest: the shipped model, whose name chooses what is quantised.
         target: file to write.
-        variant: "fp16" or "int8" (QDQ form, kept to what TensorRT takes from a graph).
+        variant: "fp16", "int8" (QDQ form for ONNX Runtime on CPUs) or "int8-tensorrt" (QDQ form
+            kept to what TensorRT takes from a graph).
         batches: inputs for the calibration of INT8.
+
+    Raises:
+        ValueError: the model is not what its name says, so that the choice does not fit.
     """
-    if variant == "int8":
-        quantize_int8(source, target, batches, for_tensorrt=True)
+    source = manifest.path
+    if precision_of(variant) == "int8":
+        quantize_int8(
+            source,
+            target,
+            batches,
+            recipe=recipe_for(manifest.name),
+            for_tensorrt=variant == "int8-tensorrt",
+        )
         return
     with TemporaryDirectory() as folder:
         # Folds the casts of weights stored as float16, which the converter would trip over.
@@ -50,25 +70,39 @@ def write_variant_with_manifest(
     variant: Variant,
     batches: Sequence[Mapping[str, AnyArray]],
 ) -> Path:
-    """Write `NAME-VARIANT.onnx` and its manifest, which names the precision.
+    """Write `STEM-VARIANT.onnx` and its manifest, which names precision and origin.
 
     Returns:
         The manifest's path.
+
+    Raises:
+        ValueError: see `write_variant`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{manifest.name}-{variant}.onnx"
-    write_variant(manifest.path, target, variant, batches)
+    target = folder / f"{manifest.path.stem}-{variant}.onnx"
+    write_variant(manifest, target, variant, batches)
     facts: dict[str, Any] = {
         **manifest.extra,
         "name": manifest.name,
         "version": f"{manifest.version}-{variant}",
         "file": target.name,
-        "sha256": sha256_of(target),
         "mean": manifest.mean,
         "std": manifest.std,
         "input_size_hw": manifest.input_size_hw,
-        "precision": variant,
+        "precision": precision_of(variant),
+        "made_from_sha256": sha256_of(manifest.path),
     }
+    if variant == "int8":  # other back ends take no unsigned activations
+        facts["only_provider"] = "cpu"
+    write_metadata(
+        target,
+        name=manifest.name,
+        version=str(facts["version"]),
+        licence=str(manifest.extra.get("licence", "unknown")),
+        commit=read_metadata(manifest.path).get("training_commit", "unknown"),
+        facts={key: facts[key] for key in ("precision", "made_from_sha256")},
+    )
+    facts["sha256"] = sha256_of(target)
     _keep_companions(manifest, folder, facts)
     written = target.with_suffix(".json")
     written.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -80,5 +114,5 @@ def _keep_companions(manifest: ModelManifest, folder: Path, facts: Mapping[str, 
     for value in facts.values():
         if isinstance(value, dict) and isinstance(value.get("file"), str):
             source = manifest.path.parent / value["file"]
-            if source.is_file() and source.parent != folder:
+            if source.is_file() and source.parent.resolve() != folder.resolve():
                 (folder / source.name).write_bytes(source.read_bytes())

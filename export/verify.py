@@ -14,17 +14,19 @@ import onnx
 import onnxruntime as ort
 
 from engines.arrays import AnyArray, UInt8Array
-from engines.errors import EngineError
+from engines.errors import EngineError, EngineLoadError
 from engines.loader import load_engine
 from engines.manifest import ModelManifest
+from engines.precision import int8_arithmetic, int8_form
 from export.inputs import recorded_inputs
 from export.parity import Difference, compare, tolerance_for
 from export.parts import split_generator
-from export.variants import VARIANTS, Variant, write_variant
+from export.variants import VARIANTS, Variant, precision_of, write_variant
 
 __all__ = ["RUNS", "ParityRow", "verify_model"]
 
-# What ships is held to its tolerance; variants that nobody gets unless he asks are only shown.
+# What ships is held to its tolerance; variants that nobody gets unless he asks are only shown. An
+# INT8 form that lies beside its model ships too.
 _SHIPPED: Final = ("unoptimised", "parts", "pytorch", "cuda", "tensorrt")
 RUNS: Final = (*_SHIPPED, *VARIANTS)
 _HALF_CPUS: Final = ("aarch64", "arm64")  # where ONNX Runtime has float16 kernels
@@ -37,8 +39,8 @@ class ParityRow:
 
     Attributes:
         model: name and version.
-        run: "unoptimised", "parts" (E_attr, then G), "pytorch", "cuda", "tensorrt", "fp16" or
-            "int8".
+        run: "unoptimised", "parts" (E_attr, then G), "pytorch", "cuda", "tensorrt", "fp16", "int8"
+            (the shipped form where there is one) or "int8-tensorrt".
         difference: from ONNX Runtime on the CPU; None if it was not run.
         beyond: what is out of tolerance.
         counts: whether that makes the command fail.
@@ -77,7 +79,7 @@ def verify_model(
     Args:
         manifest: the model.
         pictures: (H, W, 3) uint8 RGB, the recorded pictures.
-        runs: some of `RUNS`; None: all, where INT8 and float16 do not count.
+        runs: some of `RUNS`; None: all, where variants that do not ship do not count.
 
     Raises:
         EngineLoadError: the model itself cannot be loaded.
@@ -95,7 +97,8 @@ def verify_model(
             wrong: tuple[str, ...] = (str(exc),) if is_broken else ()
             rows.append(_row(manifest, run, None, wrong, runs, "" if is_broken else str(exc)))
             continue
-        beyond = tuple(difference.beyond(tolerance_for(run if run in VARIANTS else "fp32")))
+        precision = precision_of(run) if run in VARIANTS else "fp32"
+        beyond = tuple(difference.beyond(tolerance_for(precision)))
         rows.append(_row(manifest, run, difference, beyond, runs, ""))
     return rows
 
@@ -108,7 +111,8 @@ def _row(
     runs: Sequence[str] | None,
     note: str,
 ) -> ParityRow:
-    counts = runs is not None or run in _SHIPPED
+    ships = run in _SHIPPED or (run == "int8" and _shipped_int8(manifest) is not None)
+    counts = runs is not None or ships
     return ParityRow(f"{manifest.name} {manifest.version}", run, difference, beyond, counts, note)
 
 
@@ -121,8 +125,9 @@ def _outputs(
         "pytorch": _pytorch,
         "cuda": lambda m, f: _provider("cuda", m, f),
         "tensorrt": lambda m, f: _provider("tensorrt", m, f),
+        "int8": _int8,
         "fp16": lambda m, f: _variant("fp16", m, f),
-        "int8": lambda m, f: _variant("int8", m, f),
+        "int8-tensorrt": lambda m, f: _variant("int8-tensorrt", m, f),
     }
     return ways[run](manifest, feeds)
 
@@ -157,13 +162,30 @@ def _parts(manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]) -> 
         return _session(paths[1], level, picked)
 
 
+def _shipped_int8(manifest: ModelManifest) -> ModelManifest | None:
+    try:
+        return int8_form(manifest)
+    except EngineLoadError:
+        return None
+
+
+def _int8(manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]) -> _Outputs:
+    """The INT8 form that ships; where there is none, one made for the purpose."""
+    if int8_arithmetic() == "overflows":
+        raise _NotRunError("this processor has no VNNI, so sums of INT8 would overflow")
+    form = _shipped_int8(manifest)
+    if form is None:
+        return _variant("int8", manifest, feeds)
+    return _session(form.path, ort.GraphOptimizationLevel.ORT_ENABLE_ALL, feeds)
+
+
 def _variant(
     variant: Variant, manifest: ModelManifest, feeds: Sequence[Mapping[str, AnyArray]]
 ) -> _Outputs:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{variant}.onnx"
         try:
-            write_variant(manifest.path, path, variant, feeds)
+            write_variant(manifest, path, variant, feeds)
             outputs = _session(path, ort.GraphOptimizationLevel.ORT_ENABLE_ALL, feeds)
         except Exception as exc:  # the converters raise errors of all kinds for odd graphs
             raise _NotRunError(f"cannot be made: {_line(exc)}") from exc

@@ -14,6 +14,7 @@ from typing import Final
 from engines.errors import AnonymizerError, EngineLoadError
 from engines.manifest import WEIGHTS_FOLDER, load_manifest, verified_model_bytes
 from engines.ort_engine import available_ort_providers
+from engines.precision import cpu_form
 from engines.trt_runtime import open_tensorrt
 from streamer.config import load_config
 from streamer.demo_sample import SAMPLE_FPS, SAMPLE_SIZE_HW, sample_frames
@@ -104,6 +105,8 @@ def _check_weights() -> Iterator[Check]:
             yield Check(name, False, str(exc))
             continue
         text = f"version {manifest.version}, {size / 1e6:.1f} MB, sha256 {manifest.sha256[:16]}..."
+        if name == "generator":
+            text += f"; on a CPU {cpu_form(manifest, 'auto')[1]}"
         yield Check(name, True, text)
 
 

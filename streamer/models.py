@@ -29,7 +29,8 @@ class Models:
         embedder: E_id, identity of a crop.
         generator: E_attr and G, the new face of a crop.
         space: subspace in which identities are rotated.
-        hashes: model name and SHA-256 of its file, for the key log.
+        hashes: model name and SHA-256 of its file, for the key log; that of the float32 file also
+            where its INT8 form runs, since either draws what the other has drawn.
         engines: what runs them, for reports.
     """
 
@@ -132,6 +133,7 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
             provider=config.engine.provider,
             threads=threads,
             cache_folder=config.engine.cache_folder,
+            precision=config.engine.precision if manifest is generator else "fp32",
         )
         for manifest in (detector, encoder, generator, landmarks)
     )
@@ -145,7 +147,7 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
         FaceDetector(engines[0], settings=settings, refiner=LandmarkRefiner(engines[3])),
         _open_embedder(engines[1], encoder, engines[2]),
         faces,
-        load_identity_space(generator.extra),
+        load_identity_space(generator.extra, generator.path.parent),
         tuple(
             (manifest.name, bytes.fromhex(sha256_of(manifest.path)))
             for manifest in (detector, encoder, generator, landmarks)

@@ -36,7 +36,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_verify_prints_a_line_for_every_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "verify", "--model", "encoder"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 8
     assert lines[0].startswith("ok   encoder 0")
     assert all(" not run: " in line for line in lines if line.startswith("----"))
 

@@ -12,6 +12,7 @@ from typing import Any
 from engines.errors import ConfigError
 from streamer.cli.live import live_overrides, run_live
 from streamer.cli.output import print_json
+from streamer.cli.parser_engine import engine_overrides
 from streamer.cli.password import read_password
 from streamer.config import AppConfig, load_config
 from streamer.file_job import FileReport, FileRequest, anonymize_file
@@ -38,7 +39,7 @@ def _config(args: argparse.Namespace) -> AppConfig:
     config = load_config(
         args.config,
         {
-            "engine": {"provider": args.provider, "workers": args.workers},
+            "engine": engine_overrides(args),
             "identity": {
                 "level": args.level,
                 "angle_deg": args.angle_deg,

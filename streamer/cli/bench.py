@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from engines.bench import (
     BenchPlan,
@@ -14,8 +14,9 @@ from engines.bench import (
     markdown_table,
 )
 from engines.bench_plot import bar_svg
-from engines.errors import ConfigError
-from engines.manifest import WEIGHTS_FOLDER, load_manifest
+from engines.errors import ConfigError, EngineLoadError
+from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest
+from engines.precision import int8_form
 from streamer.cli.output import print_json
 
 __all__ = ["run"]
@@ -29,6 +30,17 @@ def _plot(figures: Sequence[EngineFigure]) -> str:
         if f.p50_ms is not None
     }
     return bar_svg("Median time of one item", bars, unit="ms")
+
+
+def _networks() -> Iterator[ModelManifest]:
+    """All that ship, each followed by its INT8 form if there is one."""
+    for name in ("detector", "landmarks", "encoder", "generator"):
+        manifest = load_manifest(WEIGHTS_FOLDER / f"{name}.json")
+        yield manifest
+        try:
+            yield int8_form(manifest)
+        except EngineLoadError:
+            continue
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,11 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if min((*plan.batches, *plan.threads)) < 1 or not plan.seconds > 0:
         raise ConfigError("bench: --batch, --threads and --seconds must be above 0")
     machine = describe_machine()
-    figures = [
-        figure
-        for name in ("detector", "landmarks", "encoder", "generator")
-        for figure in bench_model(load_manifest(WEIGHTS_FOLDER / f"{name}.json"), plan)
-    ]
+    figures = [figure for manifest in _networks() for figure in bench_model(manifest, plan)]
     table = markdown_table(figures, machine)
     report = {"command": "bench", "machine": machine, "figures": [f.as_json() for f in figures]}
     if args.out is not None:

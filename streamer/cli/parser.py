@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from streamer.cli.parser_engine import add_engine
 from streamer.cli.parser_keys import (
     add_key_commands,
     add_key_log_options,
@@ -22,11 +23,13 @@ __all__ = ["build_parser"]
 _EXIT_CODES = """\
 exit codes:
   0    done
+  1    doctor: the main job cannot run here
   2    usage, configuration or password source
   3    the video cannot be read or written
   4    a network or its back end failed
   5    a face could not be covered, so nothing was written
-  6    the key log cannot be read or written, or was changed
+  6    the key log cannot be read or written, or was changed; inspect --verify: the
+       video is not wholly the log's
   7    the password does not open the key log
   8    done, but the input was damaged or ended early (see the warnings)
   130  interrupted; what was written is complete and playable
@@ -69,15 +72,6 @@ def _add_password(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--provider",
-        choices=("auto", "cpu", "cuda", "openvino", "tensorrt"),
-        help="what runs the networks (default: auto)",
-    )
-    parser.add_argument("--workers", type=int, metavar="N", help="render threads, 0: one per core")
-
-
 def _add_anonymize(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add_command(commands, "anonymize", "replace every face of a video")
     parser.add_argument("source", metavar="SRC", help="video file, or the URL of a camera")
@@ -117,7 +111,7 @@ def _add_anonymize(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--overwrite", action="store_true", help="replace existing output files")
     add_live_options(parser)
     add_watch_options(parser)
-    _add_engine(parser)
+    add_engine(parser)
     _add_common(parser)
 
 
@@ -142,7 +136,7 @@ def _add_recover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="go on with a wrong password: faces are found anew and come out as other people",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output file")
-    _add_engine(parser)
+    add_engine(parser)
     _add_common(parser)
 
 
@@ -161,7 +155,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="write a network that computes in float16 or INT8",
         description="Write NAME-PRECISION.onnx and its manifest.",
     )
-    convert.add_argument("precision", choices=("fp16", "int8"))
+    convert.add_argument("precision", choices=("fp16", "int8", "int8-tensorrt"))
     convert.add_argument(
         "--calibrate", type=Path, metavar="FOLDER",
         help="face pictures that INT8 is calibrated on (default: the portraits of the demo)",
@@ -213,7 +207,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_anonymize(commands)
     _add_recover(commands)
     inspect = _add_command(commands, "inspect", "show what a key log holds")
-    inspect.add_argument("keylog", type=Path, metavar="KEYLOG")
+    inspect.add_argument("keylog", type=Path, metavar="KEYLOG", help="written by anonymize or run")
     add_unlock_options(inspect)
     inspect.add_argument("--unlock", action="store_true", help="ask for the password")
     inspect.add_argument(

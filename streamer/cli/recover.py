@@ -14,6 +14,7 @@ from streamer.audit_operator import Auditor
 from streamer.cli.anonymize import INTERRUPTED_EXIT_CODE
 from streamer.cli.auditing import open_auditor
 from streamer.cli.output import print_json
+from streamer.cli.parser_engine import engine_overrides
 from streamer.cli.times import parse_time_s
 from streamer.cli.unlock import Unlocking, read_unlocking
 from streamer.config import load_config
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         AnonymizerError: what went wrong, noted in the audit log.
     """
-    config = load_config(None, {"engine": {"provider": args.provider, "workers": args.workers}})
+    config = load_config(None, {"engine": engine_overrides(args)})
     auditor = open_auditor(args, args.keylog)
     request = _request(args, auditor)
     unlocking = read_unlocking(args)

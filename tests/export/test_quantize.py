@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.quantize import quantize_int8, store_fp16
+from export.quantize import Recipe, quantize_int8, store_fp16
 
 
 @pytest.fixture
@@ -99,8 +99,69 @@ def test_int8_is_close_and_really_int8(
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in model.graph.node}
 
 
+def quantised_weights(path: Path) -> set[str]:
+    """Names of the convolutions whose weights are INT8."""
+    graph = onnx.load(str(path)).graph
+    made = {name: node.op_type for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    return {node.name for node in convolutions if made.get(node.input[1]) == "DequantizeLinear"}
+
+
 def test_int8_can_leave_a_node_in_float(network: Path, x: np.ndarray, tmp_path: Path) -> None:
     small = tmp_path / "int8.onnx"
-    quantize_int8(network, small, [{"x": x}], keep_float=["second"])
-    second = next(n for n in onnx.load(str(small)).graph.node if n.name == "second")
-    assert second.input[1] == "w2"
+    quantize_int8(network, small, [{"x": x}], recipe=Recipe(keep_float=("sec",)))
+    assert quantised_weights(small) == {"first"}
+
+
+def test_int8_can_keep_to_one_size_of_kernels(network: Path, x: np.ndarray, tmp_path: Path) -> None:
+    model = onnx.load(str(network))
+    pointwise = numpy_helper.from_array(np.eye(8, dtype=np.float32)[..., None, None], "w3")
+    model.graph.initializer.append(pointwise)
+    model.graph.node.append(helper.make_node("Conv", ["y", "w3"], ["z"], name="third"))
+    model.graph.output[0].name = "z"
+    onnx.save(model, str(network))
+    small = tmp_path / "int8.onnx"
+    quantize_int8(network, small, [{"x": x}], recipe=Recipe(("Conv",), (3, 3)))
+    assert quantised_weights(small) == {"first", "second"}
+    wanted = run(network, x)
+    assert relative_error(run(small, x), wanted) < 0.05
+
+
+def test_int8_activations_are_what_the_back_end_takes(
+    network: Path, x: np.ndarray, tmp_path: Path
+) -> None:
+    kinds = {}
+    for for_tensorrt in (False, True):
+        small = tmp_path / "int8.onnx"
+        quantize_int8(network, small, [{"x": x}], for_tensorrt=for_tensorrt)
+        graph = onnx.load(str(small)).graph
+        tensors = {t.name: t for t in graph.initializer}
+        points = [tensors[n.input[2]] for n in graph.node if n.op_type == "QuantizeLinear"]
+        kinds[for_tensorrt] = {point.data_type for point in points}
+        if for_tensorrt:
+            assert all(not numpy_helper.to_array(point).any() for point in points)
+    assert kinds == {False: {TensorProto.UINT8}, True: {TensorProto.INT8}}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Recipe(keep_float=("/to_rgb",)), "no node's name begins with /to_rgb"),
+        (Recipe(("Conv",), (5, 5)), "no node is left"),
+    ],
+)
+def test_a_recipe_for_another_network_is_refused(
+    network: Path, x: np.ndarray, tmp_path: Path, recipe: Recipe, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        quantize_int8(network, tmp_path / "int8.onnx", [{"x": x}], recipe=recipe)
+
+
+def test_weights_that_float16_would_change_can_be_left_alone(network: Path, tmp_path: Path) -> None:
+    model = onnx.load(str(network))
+    exact = numpy_helper.to_array(model.graph.initializer[0]).astype(np.float16).astype(np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(exact, "w1"))
+    onnx.save(model, str(network))
+    store_fp16(network, tmp_path / "small.onnx", only_exact=True)
+    stored = {t.name for t in onnx.load(str(tmp_path / "small.onnx")).graph.initializer}
+    assert stored == {"w1_fp16", "b1", "w2"}

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import streamer.sample
 from engines.errors import EngineLoadError
-from engines.manifest import ModelManifest, load_manifest
+from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest, sha256_of
+from engines.precision import int8_arithmetic
+from engines.types import TensorSpec
+from export.inputs import recorded_inputs
 from export.metadata import read_metadata, write_metadata
 from export.parity import compare, tolerance_for
 from export.quantize import store_fp16
@@ -90,16 +96,64 @@ def test_a_damaged_model_is_a_load_error(
         verify_model(manifest, pictures)
 
 
-@pytest.mark.parametrize("variant", ["fp16", "int8"])
+def test_a_shipped_int8_form_is_what_is_verified_and_counts(
+    manifest: ModelManifest, pictures: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.verify.int8_arithmetic", lambda: "exact")
+    feeds = recorded_inputs(manifest, [TensorSpec("input", (1, 3, 16, 16), "float32")], pictures)
+    form = load_manifest(write_variant_with_manifest(manifest, manifest.path.parent, "int8", feeds))
+    rows = {row.run: row for row in verify_model(manifest, pictures)}
+    assert rows["int8"].counts
+    assert rows["int8"].is_good
+    assert not rows["int8-tensorrt"].counts
+    # Its scores are turned round: now the row must fail.
+    model = onnx.load(str(form.path))
+    last = next(node for node in model.graph.node if "embedding" in node.output)
+    last.output[0] = "turned"
+    model.graph.node.append(helper.make_node("Neg", ["turned"], ["embedding"]))
+    onnx.save(model, str(form.path))
+    rows = {row.run: row for row in verify_model(manifest, pictures)}
+    assert not rows["int8"].is_good
+
+
+def test_int8_is_not_run_where_its_sums_overflow(
+    manifest: ModelManifest, pictures: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.verify.int8_arithmetic", lambda: "overflows")
+    (row,) = verify_model(manifest, pictures, runs=["int8"])
+    assert "no VNNI" in row.note
+
+
+@pytest.mark.skipif(int8_arithmetic() == "overflows", reason="this processor's sums overflow")
+def test_the_generator_that_ships_is_close_in_int8() -> None:
+    """The recipe fits its graph, and leaves in float what needs it."""
+    portraits = sorted((Path(streamer.sample.__file__).parent).glob("*.jpg"))[:3]
+    pictures = [np.asarray(cv2.imread(str(path))[..., ::-1], np.uint8) for path in portraits]
+    generator = load_manifest(WEIGHTS_FOLDER / "generator.json")
+    (row,) = verify_model(generator, pictures, runs=["int8"])
+    assert row.difference is not None
+    assert row.difference.psnr_db is not None
+    assert row.difference.psnr_db > tolerance_for("int8").min_psnr_db
+    assert row.is_good
+
+
+@pytest.mark.parametrize("variant", ["fp16", "int8", "int8-tensorrt"])
 def test_a_variant_has_a_manifest(
     manifest: ModelManifest,
     tmp_path: Path,
     variant: str,
 ) -> None:
+    write_metadata(manifest.path, name="tiny", version="1", licence="MIT", commit="abc")
+    manifest = dataclasses.replace(manifest, sha256=sha256_of(manifest.path))
     feeds = [{"input": np.ones((1, 3, 16, 16), np.float32)}]
     written = write_variant_with_manifest(manifest, tmp_path / "out", variant, feeds)  # type: ignore[arg-type]  # from the list above
     found = load_manifest(written)
-    assert found.extra["precision"] == variant
+    assert found.extra["precision"] == variant.split("-")[0]
+    assert found.extra.get("only_provider") == ("cpu" if variant == "int8" else None)
+    assert found.extra["made_from_sha256"] == manifest.sha256
+    inside = read_metadata(found.path)
+    assert (inside["name"], inside["version"]) == ("tiny", f"1-{variant}")
+    assert inside["training_commit"] == "abc"
     assert found.version == f"1-{variant}"
     assert found.sha256 == hashlib.sha256(found.path.read_bytes()).hexdigest()
 
