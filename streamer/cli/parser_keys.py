@@ -115,21 +115,21 @@ def add_key_commands(add_command: AddCommand) -> None:
     _add_recipients(add_command("recipients", "list, add or remove who can open a key log"))
     _add_grant(add_command("grant", "let a recipient see some tracks for a time, and no more"))
     erase = add_command("erase", "erase key logs for good, so that nobody can open them again")
-    erase.add_argument("keylog", type=Path, nargs="*", metavar="KEYLOG")
+    erase.add_argument("keylog", type=Path, nargs="*", metavar="KEYLOG", help="to be erased")
     erase.add_argument(
         "--expired", type=Path, metavar="FOLDER", help="all logs there whose retention time is over"
     )
     erase.add_argument("--receipts", type=Path, metavar="F", help="append receipts to this file")
     audit = add_command("audit", "check the audit log of recoveries and grants")
-    audit.add_argument("log", type=Path, metavar="AUDIT")
+    audit.add_argument("log", type=Path, metavar="AUDIT", help="a key log's .audit.jsonl")
     audit.add_argument("--device", metavar="KEY", help="vsver1:... that must have signed it")
     audit.add_argument("--last-hash", metavar="HEX", help="a known entry that must be there still")
     audit.add_argument("--json", action="store_true", help="one JSON line instead of text")
 
 
 def _add_recipients(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("list", "add", "remove"))
-    parser.add_argument("keylog", type=Path, metavar="KEYLOG")
+    parser.add_argument("action", choices=("list", "add", "remove"), help="what to do")
+    parser.add_argument("keylog", type=Path, metavar="KEYLOG", help="whose recipients are meant")
     parser.add_argument(
         "--to", action="append", default=[], metavar="KEY", help="vspub1:... to add"
     )
@@ -146,8 +146,10 @@ def _add_recipients(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_grant(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("keylog", type=Path, metavar="KEYLOG")
-    parser.add_argument("--track", type=int, action="append", required=True, metavar="ID")
+    parser.add_argument("keylog", type=Path, metavar="KEYLOG", help="that the grant opens")
+    parser.add_argument(
+        "--track", type=int, action="append", required=True, metavar="ID", help="may be repeated"
+    )
     parser.add_argument("--from", dest="from_s", metavar="TIME", help="seconds or [H:]MM:SS")
     parser.add_argument("--to", dest="to_s", metavar="TIME", help="seconds or [H:]MM:SS")
     parser.add_argument("--to-recipient", required=True, metavar="KEY", help="vspub1:...")
