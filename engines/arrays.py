@@ -39,6 +39,8 @@ def require_array(
     Raises:
         ValueError: shape or dtype differ; the message states both.
     """
+    if array.shape == shape and array.dtype == dtype:
+        return  # nearly always, and dozens of times a frame
     fits = array.ndim == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=True)
     )

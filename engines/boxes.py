@@ -45,6 +45,9 @@ def decode_stride(
     keep = np.flatnonzero(scores >= threshold)
     if not np.isfinite(scores).all() or not np.isfinite(distances[keep]).all():
         raise EngineRunError("the face detector gave values that are not finite")
+    if not len(keep):  # most looks at most strides: a dozen steps with nothing in them
+        nothing = np.zeros((0, 4), np.float32)
+        return nothing, np.zeros((0, 5, 2), np.float32), nothing[:, 0]
     row, column = np.divmod(keep // anchors, columns)
     origin = np.stack([column, row], 1).astype(np.float32) * stride_px
     reach = distances[keep].astype(np.float32) * stride_px
@@ -70,6 +73,8 @@ def nms(boxes: Float32Array, scores: Float32Array, *, iou_threshold: float) -> A
     Strongest first.  Boxes with a side of no length or with numbers that are not finite are
     dropped, so that nothing behind has to deal with them.
     """
+    if not len(boxes):
+        return np.zeros(0, np.int64)
     sound = np.isfinite(boxes).all(1) & np.isfinite(scores) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     order = np.flatnonzero(sound)
     order = order[np.argsort(-scores[order], kind="stable")][:_MOST]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import cv2
 import numpy as np
 
 from engines.arrays import AnyArray, Float32Array, UInt8Array, require_array
 from engines.errors import EngineRunError
+from engines.preprocess import to_tensor
 from engines.protocols import Engine
 from engines.types import EngineInfo
 
@@ -17,7 +19,7 @@ _CROP: Final = "crop"
 _IDENTITY: Final = "identity"
 _FACE: Final = "face"
 _ALPHA: Final = "alpha"
-_HALF_RANGE: Final = np.float32(127.5)
+_HALF_RANGE: Final = 127.5
 
 
 class FaceGenerator:
@@ -86,14 +88,14 @@ class FaceGenerator:
         return faces, alphas
 
     def _run(self, crops: UInt8Array, identities: Float32Array) -> tuple[UInt8Array, Float32Array]:
-        pixels = crops.transpose(0, 3, 1, 2).astype(np.float32) / _HALF_RANGE - np.float32(1)
-        out = self._engine.infer({_CROP: np.ascontiguousarray(pixels), _IDENTITY: identities})
+        pixels = to_tensor(list(crops), mean=_HALF_RANGE, std=_HALF_RANGE)
+        out = self._engine.infer({_CROP: pixels, _IDENTITY: identities})
         face, alpha = out[_FACE], out[_ALPHA]
         square = (self._size_px, self._size_px)
         self._check(_FACE, face, (len(crops), 3, *square))
         self._check(_ALPHA, alpha, (len(crops), 1, *square))
-        scaled = np.rint((face + np.float32(1)) * _HALF_RANGE).clip(0, 255).astype(np.uint8)
-        return scaled.transpose(0, 2, 3, 1), alpha[:, 0].clip(0, 1)
+        pictures = np.stack([_picture(planes) for planes in face])
+        return pictures, alpha[:, 0].clip(0, 1)
 
     @staticmethod
     def _check(name: str, array: AnyArray, shape: tuple[int, ...]) -> None:
@@ -116,3 +118,12 @@ class FaceGenerator:
     def close(self) -> None:
         """Release the engine."""
         self._engine.close()
+
+
+def _picture(planes: Float32Array) -> UInt8Array:
+    """(3, S, S) float32 in [-1, 1] to (S, S, 3) uint8, rounded and kept in range."""
+    scaled = [
+        cv2.addWeighted(plane, _HALF_RANGE, plane, 0.0, _HALF_RANGE, dtype=cv2.CV_8U)
+        for plane in planes
+    ]
+    return np.asarray(cv2.merge(scaled), np.uint8)

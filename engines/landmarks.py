@@ -28,14 +28,15 @@ def crop_matrix(box_xyxy_px: Float32Array, *, angle_deg: float = 0.0) -> Float64
     x1, y1, x2, y2 = (float(v) for v in box_xyxy_px)
     scale = CROP_PX / (_MARGIN * max(math.sqrt(max((x2 - x1) * (y2 - y1), 1.0)), _LEAST_FACE_PX))
     c, s = (scale * f(math.radians(angle_deg)) for f in (math.cos, math.sin))
-    linear = np.array([[c, -s], [s, c]])
-    middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
-    return np.hstack([linear, (CROP_PX / 2 - linear @ middle)[:, None]])
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    half = CROP_PX / 2
+    return np.array([[c, -s, half - (c * x - s * y)], [s, c, half - (s * x + c * y)]])
 
 
 def grey_crop(luma: UInt8Array, matrix: Float64Array) -> UInt8Array:
     """Cut ``(64, 64)`` out of ``luma (H, W) uint8``; big faces are shrunk without aliasing."""
-    scale = math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
+    (a, b, _), (c, d, _) = matrix.tolist()
+    scale = math.sqrt(abs(a * d - b * c))
     factor = max(1, int(1 / scale))
     if factor > 1:
         side = CROP_PX * factor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Final
 
@@ -53,13 +54,15 @@ def crop_rgb(
     """
     require_array("frame_from_crop", frame_from_crop, (2, 3), np.float64)
     luma, *chroma = planes_of(pixels)
-    chroma_from_crop = _chroma_from_frame(color) @ _square(frame_from_crop)
-    yuv = np.empty((size, size, 3), np.uint8)
-    yuv[..., 0] = _sample(luma, frame_from_crop, (size, size))
-    for channel, plane in enumerate(chroma, start=1):
-        yuv[..., channel] = _sample(plane, chroma_from_crop[:2], (size, size))
+    # A chroma sample stands for two pixels of the frame either way.
+    chroma_from_crop = frame_from_crop * 0.5
+    chroma_from_crop[:, 2] += _chroma_shift(color)
+    layers = [
+        *_sampled([luma], frame_from_crop, (size, size)),
+        *_sampled(chroma, chroma_from_crop, (size, size)),
+    ]
     rgb_from_yuv = _matrices(color.matrix, color.full_range, len(luma) > _TALLEST_SD_PX)[0]
-    rgb: UInt8Array = cv2.transform(yuv, rgb_from_yuv)
+    rgb: UInt8Array = cv2.transform(cv2.merge(layers), rgb_from_yuv)
     return rgb
 
 
@@ -93,8 +96,10 @@ def paste_rgb_into(
     yuv_from_rgb = _matrices(color.matrix, color.full_range, len(planes[0]) > _TALLEST_SD_PX)[1]
     luma, *chroma = cv2.split(cv2.transform(face_rgb, yuv_from_rgb))
     share = _share(mask)
-    crop_from_frame = _inverse(_square(frame_from_crop))
-    crop_from_chroma = crop_from_frame @ _inverse(_chroma_from_frame(color))
+    crop_from_frame = np.asarray(cv2.invertAffineTransform(frame_from_crop), np.float64)
+    x_shift, y_shift = _chroma_shift(color)
+    crop_from_chroma = _at(crop_from_frame, -2 * x_shift, -2 * y_shift)
+    crop_from_chroma[:, :2] *= 2
     region = planes[0][y : y + height, x : x + width]
     _blend_into((region,), [luma], share, _at(crop_from_frame, x, y))
     half = slice(y // 2, (y + height) // 2), slice(x // 2, (x + width) // 2)
@@ -124,7 +129,7 @@ def _blend_into(
     height, width = regions[0].shape
     padding = [share] * (3 - len(faces))
     layers = cv2.merge([*faces, share, *padding])
-    warped = cv2.split(_sample(layers, crop_from_region, (width, height)))
+    warped = cv2.split(_sampled([layers], crop_from_region, (width, height))[0])
     new_share = warped[len(faces)]
     old_share = cv2.bitwise_not(new_share)
     for region, face in zip(regions, warped, strict=False):
@@ -133,42 +138,53 @@ def _blend_into(
         region[:] = cv2.add(new, cv2.multiply(region, old_share, scale=1 / 255))
 
 
-def _sample(
-    plane: UInt8Array, plane_from_target: Float64Array, size_wh: tuple[int, int]
-) -> UInt8Array:
-    """Resample a plane; shrinks it by averaging first, so that fine detail does not flicker."""
-    scale = float(np.sqrt(abs(np.linalg.det(plane_from_target[:, :2]))))
-    factor = int(scale + 0.25)
+def _sampled(
+    planes: list[UInt8Array], plane_from_target: Float64Array, size_wh: tuple[int, int]
+) -> list[UInt8Array]:
+    """Resample planes of one size; shrinks by averaging first, so that fine detail is steady."""
+    # Plain numbers: NumPy takes microseconds for each step of such small sums, for every face.
+    (a, b, _), (c, d, _) = plane_from_target.tolist()
+    factor = int(math.sqrt(abs(a * d - b * c)) + 0.25)
     if factor >= 2:
-        plane, plane_from_target = _shrunk(plane, plane_from_target, size_wh, factor)
-    sampled: UInt8Array = cv2.warpAffine(
-        plane, plane_from_target, size_wh, flags=_SAMPLE, borderMode=cv2.BORDER_REPLICATE
-    )
-    return sampled
+        planes, plane_from_target = _shrunk(planes, plane_from_target, size_wh, factor)
+    return [
+        cv2.warpAffine(
+            plane, plane_from_target, size_wh, flags=_SAMPLE, borderMode=cv2.BORDER_REPLICATE
+        )
+        for plane in planes
+    ]
 
 
 def _shrunk(
-    plane: UInt8Array,
+    planes: list[UInt8Array],
     plane_from_target: Float64Array,
     size_wh: tuple[int, int],
     factor: int,
-) -> tuple[UInt8Array, Float64Array]:
-    """The part of the plane that the target shows, reduced, and the map that fits it."""
+) -> tuple[list[UInt8Array], Float64Array]:
+    """The part of the planes that the target shows, reduced, and the map that fits it."""
     x1, y1, x2, y2 = _bounds(plane_from_target, (0, 0, size_wh[0] - 1, size_wh[1] - 1))
-    left = int(np.clip(np.floor(x1) - factor, 0, plane.shape[1] - 1))
-    top = int(np.clip(np.floor(y1) - factor, 0, plane.shape[0] - 1))
-    right = int(np.clip(np.ceil(x2) + factor + 1, left + 1, plane.shape[1]))
-    bottom = int(np.clip(np.ceil(y2) + factor + 1, top + 1, plane.shape[0]))
-    part = plane[top:bottom, left:right]
-    small_wh = max(1, part.shape[1] // factor), max(1, part.shape[0] // factor)
-    small = cv2.resize(part, small_wh, interpolation=cv2.INTER_AREA)
+    rows, columns = planes[0].shape[:2]
+    left = _within(math.floor(x1) - factor, 0, columns - 1)
+    top = _within(math.floor(y1) - factor, 0, rows - 1)
+    right = _within(math.ceil(x2) + factor + 1, left + 1, columns)
+    bottom = _within(math.ceil(y2) + factor + 1, top + 1, rows)
+    width, height = right - left, bottom - top
+    small_wh = max(1, width // factor), max(1, height // factor)
+    small = [
+        cv2.resize(plane[top:bottom, left:right], small_wh, interpolation=cv2.INTER_AREA)
+        for plane in planes
+    ]
     # Centres of pixels: small = (big + 0.5) * ratio - 0.5.
-    ratio_x, ratio_y = small_wh[0] / part.shape[1], small_wh[1] / part.shape[0]
-    moved = plane_from_target - np.array([[0.0, 0.0, left], [0.0, 0.0, top]])
-    moved[:, 2] += 0.5
-    moved = np.array([[ratio_x], [ratio_y]]) * moved
-    moved[:, 2] -= 0.5
+    moved = plane_from_target.copy()
+    for row, start, ratio in ((0, left, small_wh[0] / width), (1, top, small_wh[1] / height)):
+        moved[row, 2] += 0.5 - start
+        moved[row] *= ratio
+        moved[row, 2] -= 0.5
     return small, moved
+
+
+def _within(value: int, least: int, most: int) -> int:
+    return max(least, min(value, most))
 
 
 def _masked_rect(
@@ -179,44 +195,41 @@ def _masked_rect(
     if not width or not np.isfinite(frame_from_crop).all():
         return 0, 0, 0, 0
     # One pixel more: interpolation spreads the border of the mask that far.
-    box = _bounds(frame_from_crop, (x - 1, y - 1, x + width, y + height))
+    x1, y1, x2, y2 = _bounds(frame_from_crop, (x - 1, y - 1, x + width, y + height))
     # Two more in the frame, since a chroma sample stands for two pixels.
-    limits = np.array([size_hw[1], size_hw[0]] * 2)
-    grown = np.clip(np.add(box, (-2, -2, 3, 3)), 0, limits)
-    left, top = (int(value) // 2 * 2 for value in np.floor(grown[:2]))
-    right, bottom = (-(-int(value) // 2) * 2 for value in np.ceil(grown[2:]))
+    rows, columns = size_hw[:2]
+    left = _within(math.floor(x1 - 2), 0, columns) // 2 * 2
+    top = _within(math.floor(y1 - 2), 0, rows) // 2 * 2
+    right = -(-_within(math.ceil(x2 + 3), 0, columns) // 2) * 2
+    bottom = -(-_within(math.ceil(y2 + 3), 0, rows) // 2) * 2
     return left, top, max(0, right - left), max(0, bottom - top)
 
 
 def _bounds(
     target_from_source: Float64Array, box_xyxy: tuple[float, float, float, float]
 ) -> tuple[float, float, float, float]:
+    """The box around where the corners of another box go."""
     x1, y1, x2, y2 = box_xyxy
-    corners = np.array([(x1, y1, 1.0), (x2, y1, 1.0), (x1, y2, 1.0), (x2, y2, 1.0)])
-    mapped = corners @ target_from_source.T
-    (left, top), (right, bottom) = mapped.min(0), mapped.max(0)
-    return float(left), float(top), float(right), float(bottom)
+    ends = [
+        (along * x1, along * x2, across * y1, across * y2, shift)
+        for along, across, shift in target_from_source.tolist()
+    ]
+    low = [min(a, b) + min(c, d) + shift for a, b, c, d, shift in ends]
+    high = [max(a, b) + max(c, d) + shift for a, b, c, d, shift in ends]
+    return low[0], low[1], high[0], high[1]
 
 
-def _at(target_from_plane: Float64Array, x: int, y: int) -> Float64Array:
+def _at(target_from_plane: Float64Array, x: float, y: float) -> Float64Array:
     """The map for a region of the plane that starts at x, y."""
-    placed = target_from_plane[:2].copy()
-    placed[:, 2] += placed[:, :2] @ (x, y)
+    placed = target_from_plane.copy()
+    placed[:, 2] += placed[:, 0] * x + placed[:, 1] * y
     return placed
 
 
-def _inverse(transform: Float64Array) -> Float64Array:
-    return np.asarray(np.linalg.inv(transform), np.float64)
-
-
-def _square(transform: Float64Array) -> Float64Array:
-    return np.vstack([transform, (0.0, 0.0, 1.0)])
-
-
-def _chroma_from_frame(color: ColorSpec) -> Float64Array:
+def _chroma_shift(color: ColorSpec) -> tuple[float, float]:
+    """What is added to x and y, halved from the frame's, to get those of a chroma plane."""
     # MPEG puts a chroma sample on the left one of its two columns, JPEG (full range) in the middle.
-    x_shift = -0.25 if color.full_range else 0.0
-    return np.array([[0.5, 0.0, x_shift], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
+    return (-0.25 if color.full_range else 0.0), -0.25
 
 
 @lru_cache(maxsize=32)

@@ -28,6 +28,7 @@ __all__ = ["RenderObserver", "RenderedFrame", "Renderer", "is_replaced"]
 _SAME_CORRELATION: Final = 0.985
 _SAME_DIFFERENCE: Final = 4.0
 _PAINTED_MIN: Final = 0.6
+_GREY: Final = np.full(3, 1 / 3, np.float32)
 
 
 class RenderObserver(Protocol):
@@ -64,8 +65,8 @@ def is_replaced(crop: UInt8Array, face: UInt8Array, mask: Float32Array) -> bool:
     weight = mask[core]
     if not np.isfinite(weight).all() or float(weight.mean()) < _PAINTED_MIN:
         return False
-    old = crop[core].mean(axis=1, dtype=np.float32)
-    new = old + weight * (face[core].mean(axis=1, dtype=np.float32) - old)
+    old = crop[core] @ _GREY
+    new = old + weight * (face[core] @ _GREY - old)
     if float(np.abs(new - old).mean()) >= _SAME_DIFFERENCE:
         return True
     a, b = old - old.mean(), new - new.mean()
