@@ -20,24 +20,33 @@ _PREFIX: Final = "veilstream."
 _LICENCE: Final = "Apache-2.0"  # of all weights that ship
 
 
-def publish(path: Path, *, version: str, facts: Mapping[str, Any]) -> Path:
+def publish(
+    path: Path,
+    *,
+    version: str,
+    facts: Mapping[str, Any],
+    licence: str = _LICENCE,
+    commit: str | None = None,
+) -> Path:
     """Name a finished ONNX file of ours as what it is, inside and in a manifest beside it.
 
     Args:
         path: the file; its stem is the name of the model. It is changed, then hashed.
         version: version of the weights.
         facts: further entries of the manifest, in this order.
+        licence: SPDX name of the weights' licence.
+        commit: of the code that trained it; None: of the code that is running.
 
     Returns:
         The manifest's path.
     """
-    write_metadata(path, name=path.stem, version=version, licence=_LICENCE)
+    write_metadata(path, name=path.stem, version=version, licence=licence, commit=commit)
     head = {
         "name": path.stem,
         "version": version,
         "file": path.name,
         "sha256": sha256_of(path),
-        "licence": _LICENCE,
+        "licence": licence,
     }
     manifest = path.with_suffix(".json")
     text = json.dumps({**head, **facts}, indent=2) + "\n"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import onnx
 from onnx import helper, shape_inference
 
-__all__ = ["ATTRIBUTES", "SYNTHESIS", "split_generator"]
+from engines.manifest import ModelManifest, sha256_of
+from export.metadata import publish, read_metadata
+
+__all__ = ["ATTRIBUTES", "SYNTHESIS", "split_generator", "write_parts"]
 
 ATTRIBUTES: Final = "generator-attributes"
 SYNTHESIS: Final = "generator-synthesis"
@@ -49,6 +53,42 @@ def split_generator(model: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.Model
     first = _part(model, ATTRIBUTES, [inputs[_CROP]], cut)
     second = _part(model, SYNTHESIS, [*cut, inputs[_CROP], inputs[_IDENTITY]], list(graph.output))
     return first, second
+
+
+def write_parts(manifest: ModelManifest, folder: Path) -> list[Path]:
+    """Write E_attr and G of a generator as two files, each with a manifest.
+
+    Args:
+        manifest: of the fused generator.
+        folder: where to; made when missing.
+
+    Returns:
+        The two ONNX files.
+
+    Raises:
+        ValueError: see `split_generator`.
+    """
+    parts = split_generator(onnx.load(str(manifest.path)))
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "mean": manifest.mean,
+        "std": manifest.std,
+        "input_size_hw": manifest.input_size_hw,
+        "made_from_sha256": sha256_of(manifest.path),
+    }
+    written = []
+    for part in parts:
+        path = folder / f"{part.graph.name}.onnx"
+        onnx.save(part, str(path))
+        publish(
+            path,
+            version=manifest.version,
+            facts=facts,
+            licence=str(manifest.extra.get("licence", "unknown")),
+            commit=read_metadata(manifest.path).get("training_commit", "unknown"),
+        )
+        written.append(path)
+    return written
 
 
 def _uses(node: Any) -> Iterator[str]:  # noqa: ANN401 - onnx protos are untyped

@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="builds tiny models")
 
 import streamer.cli.bench
 import streamer.cli.export
-from engines.manifest import WEIGHTS_FOLDER, sha256_of
+from engines.manifest import WEIGHTS_FOLDER, load_manifest, sha256_of
 from run_stream import main
 from tests.engines.test_trt_engine import pooling_model
 
@@ -112,7 +112,22 @@ def test_parts_writes_both_halves_of_the_generator(
         "generator-attributes.onnx",
         "generator-synthesis.onnx",
     ]
-    assert all(Path(path).is_file() for path in written)
+    whole = load_manifest(WEIGHTS_FOLDER / "generator.json")
+    for path in map(Path, written):
+        facts = load_manifest(path.with_suffix(".json"))
+        assert facts.sha256 == sha256_of(path)
+        assert facts.extra["made_from_sha256"] == whole.sha256
+        assert facts.extra["licence"] == whole.extra["licence"]
+
+
+def test_a_recipe_that_does_not_fit_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", "convert", "int8", "--model", "generator", "--out", str(tmp_path / "o")]
+    assert main(arguments) == 4
+    error = capsys.readouterr().err
+    assert "/to_rgb" in error
+    assert len(error.splitlines()) == 1
 
 
 def test_a_folder_without_pictures_calibrates_nothing(

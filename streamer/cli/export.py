@@ -102,7 +102,11 @@ def _convert(args: argparse.Namespace, manifests: Sequence[ModelManifest]) -> in
         engine = load_engine(manifest, provider="cpu", threads=1)
         feeds = recorded_inputs(manifest, engine.inputs, _pictures(args.calibrate))
         engine.close()
-        written.append(write_variant_with_manifest(manifest, args.out, args.precision, feeds))
+        try:
+            path = write_variant_with_manifest(manifest, args.out, args.precision, feeds)
+        except ValueError as exc:
+            raise EngineLoadError(manifest.path, str(exc)) from exc
+        written.append(path)
         if not args.json:
             print(f"wrote {written[-1]}")
     if args.json:
@@ -111,29 +115,15 @@ def _convert(args: argparse.Namespace, manifests: Sequence[ModelManifest]) -> in
 
 
 def _write_parts(args: argparse.Namespace, _: Sequence[ModelManifest]) -> int:
-    import onnx
-
-    from export.metadata import read_metadata, write_metadata
-    from export.parts import split_generator
+    from export.parts import write_parts
 
     manifest = load_manifest(WEIGHTS_FOLDER / "generator.json")
-    licence = str(manifest.extra.get("licence", "unknown"))
-    commit = read_metadata(manifest.path).get("training_commit", "unknown")
     try:
-        parts = split_generator(onnx.load(str(manifest.path)))
+        written = write_parts(manifest, args.out)
     except ValueError as exc:
         raise EngineLoadError(manifest.path, str(exc)) from exc
-    args.out.mkdir(parents=True, exist_ok=True)
-    written = []
-    for part in parts:
-        path = args.out / f"{part.graph.name}.onnx"
-        onnx.save(part, str(path))
-        write_metadata(
-            path, name=part.graph.name, version=manifest.version, licence=licence, commit=commit
-        )
-        written.append(path)
-        if not args.json:
-            print(f"wrote {path}")
     if args.json:
         print_json({"command": "export parts", "written": [str(path) for path in written]})
+    else:
+        print("\n".join(f"wrote {path}" for path in written))
     return 0

@@ -51,7 +51,7 @@ def test_int8_graphs_keep_to_the_restrictions(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     feeds = [{"input": rng.normal(size=(1, 3, 16, 16)).astype(np.float32)}]
     path = tmp_path / "int8.onnx"
-    write_variant(manifest.path, path, "int8", feeds)
+    write_variant(manifest, path, "int8-tensorrt", feeds)
     graph = onnx.load(str(path)).graph
     tensors = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     nodes = [n for n in graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]

@@ -128,7 +128,11 @@ def test_int8_is_not_run_where_its_sums_overflow(
 def test_the_generator_that_ships_is_close_in_int8() -> None:
     """The recipe fits its graph, and leaves in float what needs it."""
     portraits = sorted((Path(streamer.sample.__file__).parent).glob("*.jpg"))[:3]
-    pictures = [np.asarray(cv2.imread(str(path))[..., ::-1], np.uint8) for path in portraits]
+    pictures = []
+    for path in portraits:
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        pictures.append(np.asarray(picture[..., ::-1], np.uint8))
     generator = load_manifest(WEIGHTS_FOLDER / "generator.json")
     (row,) = verify_model(generator, pictures, runs=["int8"])
     assert row.difference is not None
