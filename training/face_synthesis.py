@@ -121,6 +121,8 @@ class _Aad(nn.Module):
 
     def __init__(self, channels: int, attributes: int) -> None:
         super().__init__()
+        # Split at a fixed place: `chunk` would ask for the shape anew in the exported graph.
+        self._channels = channels
         self.identity = nn.Linear(_STYLE, 2 * channels)
         self.attribute = nn.Conv2d(attributes, 2 * channels, 1)
         self.mask = nn.Conv2d(channels, 1, 1)
@@ -128,8 +130,8 @@ class _Aad(nn.Module):
     def forward(self, x: Tensor, style: Tensor, maps: Tensor) -> Tensor:
         centred = x - x.mean((2, 3), keepdim=True)
         x = centred * torch.rsqrt((centred * centred).mean((2, 3), keepdim=True) + _EPS)
-        scale_id, shift_id = self.identity(style)[:, :, None, None].chunk(2, 1)
-        scale_attr, shift_attr = self.attribute(maps).chunk(2, 1)
+        scale_id, shift_id = self.identity(style)[:, :, None, None].split(self._channels, 1)
+        scale_attr, shift_attr = self.attribute(maps).split(self._channels, 1)
         mask = torch.sigmoid(self.mask(x))
         scale = scale_attr + mask * (scale_id - scale_attr)
         shift = shift_attr + mask * (shift_id - shift_attr)
