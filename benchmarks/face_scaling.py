@@ -18,9 +18,11 @@ from benchmarks.report import markdown_table, write_json
 from benchmarks.speed_measure import Cost, measure_cost, our_runner
 from benchmarks.system_info import describe_system
 
-__all__ = ["cost_per_face_ms", "main"]
+__all__ = ["cost_per_face_ms", "is_within_bars", "main"]
 
 _BAR_MS: Final = 20.0
+# Of the variance of the costs: below, they do not grow in a straight line.
+_LINE_BAR: Final = 0.95
 _SHORT_FRAMES: Final = 12
 
 
@@ -42,6 +44,11 @@ def cost_per_face_ms(faces: Sequence[int], cpu_s_per_frame: Sequence[float]) -> 
     return 1000 * float(slope), explained
 
 
+def is_within_bars(slope_ms: float, explained_ratio: float) -> bool:
+    """Whether a further face is cheap enough, and costs the same however many there are."""
+    return slope_ms < _BAR_MS and explained_ratio >= _LINE_BAR
+
+
 def _measure(faces: int, frames: int, options: Sequence[str], scratch: Path) -> Cost:
     long = write_portraits(scratch / f"long_{faces}.mp4", frames, faces)
     short = write_portraits(scratch / f"short_{faces}.mp4", _SHORT_FRAMES, faces)
@@ -60,7 +67,7 @@ def _face_count(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure; 0 when a further face is within the bar, 1 when not, 2 when it cannot run."""
+    """Measure; 0 when both bars are met, 1 when one is missed, 2 when it cannot run."""
     parser = argparse.ArgumentParser(prog="benchmarks.face_scaling", description=__doc__)
     parser.add_argument(
         "--faces", type=_face_count, nargs="+", default=[0, 1, 2, 4, 8], metavar="N"
@@ -86,12 +93,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(markdown_table(("faces", "CPU s/frame", "fps"), rows))
     print(
         f"each further face: {slope_ms:.1f} ms (bar {_BAR_MS:.0f}); "
-        f"a straight line explains {100 * explained:.0f} %"
+        f"a straight line explains {100 * explained:.0f} % (bar {100 * _LINE_BAR:.0f})"
     )
     if args.json:
         figures = {str(n): asdict(c) for n, c in zip(args.faces, costs, strict=True)}
         write_json(args.json, {"ms_per_face": slope_ms, "explained": explained, "costs": figures})
-    return 0 if slope_ms <= _BAR_MS else 1
+    return 0 if is_within_bars(slope_ms, explained) else 1
 
 
 if __name__ == "__main__":
