@@ -20,10 +20,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", help="detector, encoder, generator; default all")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--quick", action="store_true", help="fewer pictures")
-    parser.add_argument(
-        "--generator", type=Path, metavar="JSON",
-        help="manifest of another generator than the one that ships, such as its INT8 form",
-    )  # fmt: skip
+    for part in ("detector", "generator"):
+        parser.add_argument(
+            f"--{part}", type=Path, metavar="JSON",
+            help=f"manifest of another {part} than the one that ships, such as its INT8 form",
+        )  # fmt: skip
     parser.add_argument("--json", type=Path, help="write the figures here too")
     args = parser.parse_args(argv)
     if unknown := set(args.parts) - set(_PARTS):
@@ -32,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for part in args.parts or _PARTS:
         # A part is imported when asked for: its judges may need packages that others do not.
         module = importlib.import_module(f"benchmarks.models_{part}")
-        other = {"manifest": args.generator} if part == "generator" and args.generator else {}
+        chosen = getattr(args, part, None)
+        other = {} if chosen is None else {"manifest": chosen}
         results[part] = module.evaluate(args.shared, quick=args.quick, **other)
         print(f"{part}\n{json.dumps(results[part], indent=2)}")
     if args.json is not None:

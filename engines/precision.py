@@ -47,7 +47,7 @@ def int8_form(manifest: ModelManifest) -> ModelManifest:
         EngineLoadError: there is none, or it was made from other weights.
     """
     path = manifest.path.with_name(f"{manifest.path.stem}-int8.json")
-    made_again = f"make it with {INT8_COMMAND} --model {manifest.name} --out {path.parent}"
+    made_again = f"make it with {INT8_COMMAND} --model {manifest.name}, see docs/how_to/int8.md"
     if not path.is_file():
         raise EngineLoadError(path, f"there is no INT8 form; {made_again}")
     form = load_manifest(path)

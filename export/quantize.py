@@ -54,8 +54,12 @@ class Recipe:
 
 # The generator: its sums and products of attributes need more than eight bits (27 dB with all of
 # them quantised, 45 dB without), 1x1 convolutions are slower quantised, the last layer makes the
-# picture, and errors of landmarks move the face (docs/decisions/0062).
-_RECIPES: Final = {"generator": Recipe(("Conv",), (3, 3), ("/to_rgb", "/landmarks"))}
+# picture, and errors of landmarks move the face (docs/decisions/0062). The detector: its 1x1
+# convolutions and sums save nothing, and its scores come out of them.
+_RECIPES: Final = {
+    "detector": Recipe(("Conv",), (3, 3)),
+    "generator": Recipe(("Conv",), (3, 3), ("/to_rgb", "/landmarks")),
+}
 
 
 def recipe_for(name: str) -> Recipe:

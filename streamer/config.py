@@ -44,7 +44,8 @@ class EngineConfig(ConfigModel):
 
     provider: Literal["auto", "cpu", "cuda", "openvino", "tensorrt"] = "auto"
     precision: Literal["auto", "fp32", "int8"] = Field(
-        default="auto", description="what a CPU computes the generator in; auto: INT8 where it pays"
+        default="auto",
+        description="what a CPU computes detector and generator in; auto: INT8 where it pays",
     )
     workers: int = Field(default=0, ge=0, le=64, description="render threads; 0: one per core")
     cache_folder: Path | None = Field(default=None, description="where built engines are kept")

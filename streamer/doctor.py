@@ -105,7 +105,7 @@ def _check_weights() -> Iterator[Check]:
             yield Check(name, False, str(exc))
             continue
         text = f"version {manifest.version}, {size / 1e6:.1f} MB, sha256 {manifest.sha256[:16]}..."
-        if name == "generator":
+        if name in ("detector", "generator"):
             text += f"; on a CPU {cpu_form(manifest, 'auto')[1]}"
         yield Check(name, True, text)
 

@@ -12,6 +12,7 @@ from engines.generator import FaceGenerator
 from engines.landmarks import LandmarkRefiner
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest, sha256_of
+from engines.precision import Precision
 from engines.protocols import Engine
 from engines.types import EngineInfo
 from streamer.config import AppConfig
@@ -127,13 +128,20 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
     """
     detector, encoder, generator = manifests(config)
     landmarks = load_manifest(WEIGHTS_FOLDER / "landmarks.json")
+    wanted = config.engine.precision
+    # The other two are too small, or asked too seldom. A detector of the user's own has no such
+    # form, so INT8 by name means the generator.
+    precisions: dict[str, Precision] = {
+        "generator": wanted,
+        "detector": "auto" if wanted == "int8" else wanted,
+    }
     engines = tuple(
         load_engine(
             manifest,
             provider=config.engine.provider,
             threads=threads,
             cache_folder=config.engine.cache_folder,
-            precision=config.engine.precision if manifest is generator else "fp32",
+            precision=precisions.get(manifest.name, "fp32"),
         )
         for manifest in (detector, encoder, generator, landmarks)
     )

@@ -17,7 +17,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "int8"),
-        help="what a CPU computes the generator in (default: auto, INT8 where it pays)",
+        help="what a CPU computes detector and generator in (default: auto, INT8 where it pays)",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="render threads, 0: one per core")
 

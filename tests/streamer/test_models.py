@@ -12,6 +12,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="builds tiny models")
 
+import engines.precision  # noqa: E402 - after the skip
 from engines.errors import ConfigError, EngineLoadError  # noqa: E402 - after the skip
 from engines.manifest import WEIGHTS_FOLDER, sha256_of  # noqa: E402 - after the skip
 from streamer.config import AppConfig  # noqa: E402 - after the skip
@@ -135,6 +136,41 @@ def test_a_whole_set_of_own_models_runs(tmp_path: Path, batch: int | str) -> Non
     assert faces.shape == (3, CROP_PX, CROP_PX, 3)
     assert [name for name, _ in models.hashes] == ["detector", "encoder", "generator", "landmarks"]
     models.close()
+
+
+def _int8_form(manifest: Path) -> None:
+    """The same graph under the name of an INT8 form."""
+    raw = json.loads(manifest.read_text(encoding="utf-8"))
+    whole = manifest.parent / raw["file"]
+    form = whole.with_name(f"{whole.stem}-int8.onnx")
+    form.write_bytes(whole.read_bytes())
+    raw |= {"file": form.name, "precision": "int8", "made_from_sha256": raw["sha256"]}
+    form.with_suffix(".json").write_text(json.dumps(raw), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("precision", "runs"), [("auto", "int8"), ("int8", "int8"), ("fp32", "fp32")]
+)
+def test_the_configuration_chooses_the_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, runs: str
+) -> None:
+    monkeypatch.setattr(engines.precision, "int8_arithmetic", lambda _: "exact")
+    config = _own(tmp_path, arcface(tmp_path / "arc.onnx"))
+    assert config.identity.generator is not None
+    _int8_form(config.identity.generator)
+    engine = config.engine.model_copy(update={"precision": precision, "provider": "cpu"})
+    models = load_models(config.model_copy(update={"engine": engine}), threads=1)
+    assert [info.precision for info in models.describe()] == ["fp32", "fp32", runs, "fp32"]
+    # What a recording is made with is the network, whatever form of it ran.
+    assert dict(models.hashes)["generator"].hex() == sha256_of(tmp_path / "own.onnx")
+    models.close()
+
+
+def test_int8_by_name_needs_a_form_of_the_generator(tmp_path: Path) -> None:
+    config = _own(tmp_path, arcface(tmp_path / "arc.onnx"))
+    engine = config.engine.model_copy(update={"precision": "int8", "provider": "cpu"})
+    with pytest.raises(EngineLoadError, match="there is no INT8 form"):
+        load_models(config.model_copy(update={"engine": engine}), threads=1)
 
 
 @pytest.mark.parametrize(
