@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, metavar="N", help="default 3; with --quick 1")
     parser.add_argument("--people", type=int, metavar="N", help="identities, default all")
     parser.add_argument("--per-person", type=int, metavar="N", help="probes of each, default all")
+    parser.add_argument(
+        "--recovery-per-person", type=int, metavar="N", help="of them brought back, default all"
+    )
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this part")
     parser.add_argument(
         "--only-baselines", action="store_true", help="fill the cache with what needs no weights"
@@ -71,7 +74,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     base = Settings.quick() if args.quick else Settings()
     given = {
         name: value
-        for name in ("seeds", "people", "per_person")
+        for name in ("seeds", "people", "per_person", "recovery_per_person")
         if (value := getattr(args, name)) is not None
     }
     return dataclasses.replace(base, only_baselines=args.only_baselines, **given)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.judges import ImageJudge, distance_matrix, unit_rows
+from benchmarks.judges import ImageJudge, distance_matrix, row_distances, unit_rows
 from benchmarks.privacy_maps import LEARNERS
 from benchmarks.privacy_measures import ranks
 from benchmarks.privacy_product import Anonymizer, Policy, angles_for, secret_key
@@ -23,6 +23,7 @@ __all__ = [
     "match_templates",
     "parrot",
     "protect",
+    "two_passwords",
 ]
 
 # People whom the attacker knows by name in one recording; in camera scope all others are known.
@@ -56,6 +57,8 @@ def informed_attack(
     others: Others,
     policy: Policy,
     readers: Mapping[str, ImageJudge],
+    *,
+    made: UInt8Array | None = None,
 ) -> Measures:
     """Rank-1 hits of an attacker who trains on other people, per reader and kind of map.
 
@@ -65,6 +68,15 @@ def informed_attack(
     the same camera as the target: few in one recording, all of them in camera scope, and the
     attacker knows who they are. That is known plaintext under the target's own key.
 
+    Args:
+        anonymizer: the product.
+        sample: targets and gallery.
+        others: whom the attacker learns from.
+        policy: rotation, angle and scope.
+        readers: recognisers that the attacker has.
+        made: the probes' new faces where they are there already; in track scope only, where no
+            other picture shares their keys.
+
     Returns:
         "reader map" to (N,) 1.0 where the right person of the gallery came first.
     """
@@ -72,9 +84,15 @@ def informed_attack(
     known = RECORDING_KNOWN if policy.scope == "recording" else len(others.crops)
     # Recording and camera scope ask for the same pictures: one key for everything.
     drawn = replace(policy, scope="camera") if policy.scope == "recording" else policy
-    pictures = np.concatenate([others.crops, sample.probes])
-    made = protect(anonymizer, pictures, drawn, sample.seed, *purpose)
-    made_others, made_probes = made[:known], made[len(others.crops) :]
+    if made is None:
+        pictures = np.concatenate([others.crops, sample.probes])
+        both = protect(anonymizer, pictures, drawn, sample.seed, *purpose)
+        made_others, made_probes = both[:known], both[len(others.crops) :]
+    elif policy.scope == "track":
+        made_others = protect(anonymizer, others.crops, policy, sample.seed, *purpose)
+        made_probes = made
+    else:
+        raise ValueError("the others' faces must be made under the probes' key")
     out: Measures = {}
     for name, reader in readers.items():
         gallery = unit_rows(reader.embed(sample.gallery))
@@ -165,6 +183,40 @@ def parrot(
             strangers = distances.copy()
             strangers[rows, sample.people] = np.nan
             out[f"{name} strangers accepted"] = np.nanmean(strangers <= limit, axis=1)
+    return out
+
+
+def two_passwords(
+    anonymizer: Anonymizer, sample: Sample, policy: Policy, judges: Sequence[ImageJudge]
+) -> Measures:
+    """Does another password give another face, and one password different people different faces?
+
+    Args:
+        anonymizer: the product.
+        sample: each probe is put under two passwords, and all of them under a third.
+        policy: rotation and angle.
+        judges: calibrated.
+
+    Returns:
+        Per judge and threshold: 1.0 where the two faces of a picture are two people for it, and
+        the share of the others' faces under the same password that are.
+    """
+    track, camera = replace(policy, scope="track"), replace(policy, scope="camera")
+    probes, seed = sample.probes, sample.seed
+    # The keys of `protect_sample` and `parrot`: their faces are there already.
+    first = protect(anonymizer, probes, track, seed, "sample", seed)
+    second = protect(anonymizer, probes, track, seed, "parrot", False, "b")
+    third = protect(anonymizer, probes, camera, seed, "parrot", True, "a")
+    is_other = sample.people[:, None] != sample.people[None]
+    out: Measures = {}
+    for judge in judges:
+        own = row_distances(judge.embed(first), judge.embed(second))
+        seen = judge.embed(third)
+        between = np.where(is_other, distance_matrix(seen, seen), np.nan)
+        for name, limit in judge.thresholds.items():
+            out[f"{judge.name} two passwords {name}"] = (own > limit).astype(np.float64)
+            differs = np.where(np.isnan(between), np.nan, between > limit)
+            out[f"{judge.name} two people {name}"] = np.nanmean(differs, axis=1)
     return out
 
 

@@ -27,7 +27,8 @@ class Settings:
         people: identities, None for all that are held out.
         per_person: probes of each in a seed that our default and random levels are judged on, None
             for all; everything else takes one of each, if nothing else is said.
-        recovery_per_person: how many of them are brought back.
+        recovery_per_person: how many of them are brought back, None for all: whether a face comes
+            back hangs on its picture, so seeds agree only where they see nearly the same pictures.
         others: pictures of other people that the informed attacker learns from.
         grid_others: the same for policies beyond the default.
         grid: policies beyond the default that the informed attacker is tried on.
@@ -40,7 +41,7 @@ class Settings:
     seeds: int = 3
     people: int | None = None
     per_person: int | None = None
-    recovery_per_person: int = 3
+    recovery_per_person: int | None = None
     others: int = 300
     grid_others: int = 120
     grid: bool = True

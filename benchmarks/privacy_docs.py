@@ -57,8 +57,9 @@ def _image_tables(document: Mapping[str, Any]) -> dict[str, str]:
     s, weights = results["settings"], results["weights"]
     tables["Run on images"] = (
         f"{s['people']} people, {s['seeds']} seeds; in a seed {s['per_person'] or 'all other'} "
-        f"pictures of each for our default and random levels, {s['recovery_per_person']} of them "
-        "brought back, one of each for everything else; "
+        f"pictures of each for our default and random levels and the informed attacker, "
+        f"{s['recovery_per_person'] or 'all'} of them brought back, one of each for everything "
+        "else; "
         f"{s['others']} pictures of other people for the informed attacker; encoder "
         f"{weights['encoder'][:8]}, generator {weights['generator'][:8]}.\n"
         f"{_machine(document, 'Machine')}"

@@ -10,7 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.privacy_attacks import guess_passwords, informed_attack, match_templates, parrot
+from benchmarks.privacy_attacks import (
+    guess_passwords,
+    informed_attack,
+    match_templates,
+    parrot,
+    two_passwords,
+)
 from benchmarks.privacy_bench import Bench, Settings
 from benchmarks.privacy_measures import (
     Measures,
@@ -19,20 +25,23 @@ from benchmarks.privacy_measures import (
     utility_measures,
 )
 from benchmarks.privacy_methods import Baseline, methods_version
+from benchmarks.privacy_ours import (
+    brought_back,
+    judged_samples,
+    one_each,
+    our_measures,
+    ours,
+    padded_measures,
+)
 from benchmarks.privacy_product import Policy, angles_for
-from benchmarks.privacy_recovery import after_codecs, protect_sample, recoveries
-from benchmarks.privacy_sample import Others, Sample, first_each, first_people, rows_of
+from benchmarks.privacy_recovery import after_codecs, protect_sample
+from benchmarks.privacy_sample import Others, Sample, first_people, rows_of
 from benchmarks.privacy_stats import summarise
 from engines.arrays import UInt8Array
 from streamer.rotator import RotationKind
 
-__all__ = ["OURS", "PARTS", "run_all"]
+__all__ = ["PARTS", "run_all"]
 
-OURS: Final = {
-    "ours, default (90°)": Policy(),
-    "ours, random levels": Policy(angle_deg=None),
-    "ours, paper mode, random levels": Policy("reference", None),
-}
 _KINDS: Final[tuple[RotationKind, ...]] = ("orthogonal", "reference")
 # The ends of the levels, and the angle where each rotation hides most: the paper's has no 90.
 _GRID_ANGLES: Final = {"orthogonal": (70.0, 90.0, 120.0), "reference": (70.0, 85.0, 120.0)}
@@ -45,38 +54,6 @@ def _summed(per_seed: Sequence[Measures], samples: Sequence[Sample]) -> Figures:
     return {name: summary.as_dict() for name, summary in found.items()}
 
 
-def _our_measures(bench: Bench, sample: Sample, policy: Policy) -> Measures:
-    """Identity of all faces, utility of one of each person."""
-    made = protect_sample(bench.anonymizer, sample, policy).made
-    thin = first_each(sample, 1).probes
-    useful = utility_measures(thin, made[: len(thin)], bench.reader)
-    return identity_measures(sample, made, bench.judges) | _padded(useful, len(made))
-
-
-def _padded(measures: Measures, count: int) -> Measures:
-    """Measures of the first faces, unknown for the others."""
-    out: Measures = {}
-    for name, values in measures.items():
-        out[name] = np.full(count, np.nan)
-        out[name][: len(values)] = values
-    return out
-
-
-def _judged(bench: Bench, policy: Policy) -> list[Sample]:
-    """What a policy is judged on: the paper's, which is there to compare, on one of each person."""
-    return list(bench.samples) if policy.kind == "orthogonal" else one_each(bench)
-
-
-def _brought_back(
-    bench: Bench, sample: Sample, policy: Policy
-) -> tuple[Sample, dict[str, Measures]]:
-    """The faces that are brought back, and how well by each way."""
-    count = bench.settings.recovery_per_person if policy.kind == "orthogonal" else 1
-    thin = first_each(sample, count)
-    made = protect_sample(bench.anonymizer, thin, policy)
-    return thin, recoveries(bench.anonymizer, made, bench.judges)
-
-
 def methods(bench: Bench) -> Figures:
     """Tables 1 and 2: baselines and ours on the same faces."""
     out: Figures = {}
@@ -87,10 +64,21 @@ def methods(bench: Bench) -> Figures:
             useful = utility_measures(sample.probes, made, bench.reader)
             rows.append(identity_measures(sample, made, bench.judges) | useful)
         out[baseline.name] = _summed(rows, one_each(bench))
-    for name, policy in _ours(bench).items():
-        samples = _judged(bench, policy)
-        out[name] = _summed([_our_measures(bench, s, policy) for s in samples], samples)
+    for name, policy in ours(bench).items():
+        samples = judged_samples(bench, policy)
+        out[name] = _summed([our_measures(bench, s, policy) for s in samples], samples)
+    if bench.settings.only_baselines:
+        _remember_originals(bench)
     return out
+
+
+def _remember_originals(bench: Bench) -> None:
+    """Ask the judges about all originals, so that a run with other weights need not."""
+    for judge in bench.judges:
+        for sample in bench.samples:
+            judge.embed(sample.probes)
+            judge.embed(sample.gallery)
+        judge.embed(bench.others.crops)
 
 
 def _applied(bench: Bench, baseline: Baseline, sample: Sample) -> UInt8Array:
@@ -113,10 +101,10 @@ def recovery(bench: Bench) -> Figures:
             shown = np.asarray(bench.memo.rows(label, undo, hidden), np.uint8)
             rows.append(recovery_measures(sample.probes, shown, bench.judges))
         out[baseline.name] = _summed(rows, samples)
-    for name, policy in _ours(bench).items():
+    for name, policy in ours(bench).items():
         if policy.angle_deg is not None:
             continue
-        back = [_brought_back(bench, sample, policy) for sample in bench.samples]
+        back = [brought_back(bench, sample, policy) for sample in bench.samples]
         for way in back[0][1]:
             rows = [ways[way] for _, ways in back]
             out[f"{name}: {way}"] = _summed(rows, [thin for thin, _ in back])
@@ -140,13 +128,14 @@ def levels(bench: Bench) -> Figures:
     The faces are those of `methods` and `recovery`, sorted by the level that each was given.
     """
     rows: dict[str, list[tuple[Sample, np.ndarray, Measures]]] = {}
-    for policy in _ours(bench).values():
-        for sample in _judged(bench, policy):
+    for policy in ours(bench).values():
+        samples = judged_samples(bench, policy)
+        for whole, sample in zip(bench.samples, samples, strict=True):
             angles = angles_for(policy, len(sample.probes), sample.seed)
-            found = _our_measures(bench, sample, policy)
+            found = dict(our_measures(bench, sample, policy))
             if policy.angle_deg is None:
-                for way, values in _brought_back(bench, sample, policy)[1].items():
-                    padded = _padded(values, len(sample.probes))
+                for way, values in brought_back(bench, whole, policy)[1].items():
+                    padded = padded_measures(values, len(sample.probes))
                     found |= {f"{way}: {name}": column for name, column in padded.items()}
             for angle in np.unique(angles):
                 group = rows.setdefault(f"{policy.kind} {angle:g}", [])
@@ -170,14 +159,29 @@ def attacks(bench: Bench) -> Figures:
     few = bench.settings.grid_others
     fewer = Others(bench.others.crops[:few], bench.others.people[:few])
     for policy in _attacked(bench.settings):
-        is_default = policy == Policy()
-        samples = one_each(bench)[: None if is_default else 1]
-        others = bench.others if is_default else fewer
-        rows = [
-            informed_attack(bench.anonymizer, s, others, policy, bench.readers()) for s in samples
-        ]
-        out[policy.name] = _summed(rows, samples)
+        if policy == Policy():
+            out[policy.name] = _summed(_attacks_on_default(bench), bench.samples)
+            continue
+        sample = one_each(bench)[0]
+        hits = informed_attack(bench.anonymizer, sample, fewer, policy, bench.readers())
+        out[policy.name] = _summed([hits], [sample])
     return out
+
+
+def _attacks_on_default(bench: Bench) -> list[Measures]:
+    """All faces of `methods`: at chance, one of each person would give three hits a seed."""
+    anonymizer, readers = bench.anonymizer, bench.readers()
+    return [
+        informed_attack(
+            anonymizer,
+            sample,
+            bench.others,
+            Policy(),
+            readers,
+            made=protect_sample(anonymizer, sample, Policy()).made,
+        )
+        for sample in bench.samples
+    ]
 
 
 def _attacked(settings: Settings) -> list[Policy]:
@@ -228,6 +232,15 @@ def parrots(bench: Bench) -> Figures:
     return out
 
 
+def passwords(bench: Bench) -> Figures:
+    """One picture under two passwords, and all people under one."""
+    out: Figures = {}
+    for policy in (Policy(), Policy(angle_deg=None)):
+        rows = [two_passwords(bench.anonymizer, s, policy, bench.judges) for s in one_each(bench)]
+        out[policy.name] = _summed(rows, one_each(bench))
+    return out
+
+
 def guessing(bench: Bench) -> Figures:
     """Password guessing with a gallery and all faces under one key."""
     out: Figures = {}
@@ -244,21 +257,13 @@ def guessing(bench: Bench) -> Figures:
     return out
 
 
-def _ours(bench: Bench) -> dict[str, Policy]:
-    return {} if bench.settings.only_baselines else OURS
-
-
-def one_each(bench: Bench) -> list[Sample]:
-    """The samples with one probe of each person."""
-    return [first_each(sample, 1) for sample in bench.samples]
-
-
 PARTS: Final[Mapping[str, Callable[[Bench], Figures]]] = {
     "methods": methods,
     "recovery": recovery,
     "attacks": attacks,
     "templates": templates,
     "parrot": parrots,
+    "passwords": passwords,
     "guessing": guessing,
     "levels": levels,
     "codecs": codecs,

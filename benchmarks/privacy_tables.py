@@ -200,6 +200,25 @@ def _plain(part: str) -> Callable[[Figures], str]:
     return table
 
 
+def _passwords(results: Figures) -> str:
+    head = [
+        "policy",
+        "judge",
+        "threshold",
+        "one picture, two passwords",
+        "two people, one password",
+    ]
+    rows = []
+    for policy, found in results["passwords"].items():
+        for judge, known in results["judges"].items():
+            for at in known["thresholds"]:
+                shares = [
+                    cell(found, f"{judge} two {what} {at}") for what in ("passwords", "people")
+                ]
+                rows.append([policy.removesuffix(", track"), judge, at, *shares])
+    return "Share that the judge takes for different people.\n\n" + markdown_table(head, rows)
+
+
 def _guessing(results: Figures) -> str:
     head = ["policy", "faces", "guesses", "right one first", "together", "stands out by"]
     rows = [
@@ -244,6 +263,7 @@ _TABLES: Final[dict[str, tuple[str, Callable[[Figures], str]]]] = {
     "Informed attacker": ("attacks", _attacks),
     "Template of a track": ("templates", _plain("templates")),
     "Parrot test": ("parrot", _plain("parrot")),
+    "Two passwords, two people": ("passwords", _passwords),
     "Password guessing": ("guessing", _guessing),
 }
 

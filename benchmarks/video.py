@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-baselines", action="store_true", help="only ours")
     parser.add_argument("--no-recovery", action="store_true", help="do not bring faces back")
     parser.add_argument("--codecs", action="store_true", help="recover re-encoded copies too")
-    parser.add_argument("--smaller", action="store_true", help="judge each clip at 720 lines too")
+    parser.add_argument("--smaller", action="store_true", help="larger clips at 720 lines too")
     parser.add_argument("--no-dlib", action="store_true", help="leave out the judge dlib")
     parser.add_argument(
         "--scrfd", action="store_true", help="a third detector, for non-commercial use only"

@@ -13,7 +13,13 @@ import cv2
 import numpy as np
 
 from benchmarks.exposure_measure import ClipExposure
-from benchmarks.judges import ImageJudge, distance_matrix, row_distances, unit_rows
+from benchmarks.judges import (
+    ImageJudge,
+    accepted_by_any,
+    distance_matrix,
+    row_distances,
+    unit_rows,
+)
 from benchmarks.privacy_looks import FaceReader
 from benchmarks.privacy_measures import ranks, utility_measures
 from benchmarks.video_faces import ClipFaces, aligned_canvas
@@ -21,7 +27,14 @@ from benchmarks.video_io import paired_frames
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.face_mask import core_mask
 
-__all__ = ["TrackCrops", "breakdown", "collect_tracks", "lossless_outside", "track_figures"]
+__all__ = [
+    "TrackCrops",
+    "accepted_by_any_judge",
+    "breakdown",
+    "collect_tracks",
+    "lossless_outside",
+    "track_figures",
+]
 
 _PER_TRACK: Final = 12
 _SHORTEST_TRACK: Final = 5
@@ -110,10 +123,7 @@ def track_figures(
     out: dict[str, Any] = {"tracks": len(tracks), "faces_sampled": len(before)}
     for judge in judges:
         out[judge.name] = _judged(judge, before, after, owner, gallery)
-    accepted = [
-        row_distances(j.embed(before), j.embed(after)) <= j.thresholds["FAR 1e-3"] for j in judges
-    ]
-    out["accepted_by_any"] = float(np.any(accepted, axis=0).mean())
+    out["accepted_by_any"] = accepted_by_any_judge(tracks, judges)
     out["utility"] = {
         name: float(np.nanmean(values)) if np.isfinite(values).any() else None
         for name, values in utility_measures(before, after, reader).items()
@@ -124,6 +134,18 @@ def track_figures(
         float(np.mean(moved)) / max(float(np.mean(still)), 1e-9) if still else None
     )
     return out
+
+
+def accepted_by_any_judge(
+    tracks: Mapping[int, TrackCrops], judges: Sequence[ImageJudge]
+) -> float | None:
+    """Share of all sampled faces that a judge takes for the same person; None without tracks."""
+    if not tracks:
+        return None
+    before = np.concatenate([np.stack(track.before) for track in tracks.values()])
+    after = np.concatenate([np.stack(track.after) for track in tracks.values()])
+    distances = {j.name: row_distances(j.embed(before), j.embed(after)) for j in judges}
+    return float(accepted_by_any(distances, judges, "FAR 1e-3").mean())
 
 
 def _judged(

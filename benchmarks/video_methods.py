@@ -27,6 +27,7 @@ from engines.arrays import UInt8Array
 __all__ = [
     "Product",
     "box_output",
+    "camera_output",
     "deface_output",
     "lossless_output",
     "product_output",
@@ -65,6 +66,15 @@ def product_output(clip: Path, folder: Path, *, paper_mode: bool = False) -> Pro
     """Anonymise through the command line, by default as a user would without any option."""
     extra = ["--rotation", "reference", "--level", _PAPER_LEVEL] if paper_mode else []
     return _product(clip, folder / ("paper" if paper_mode else "ours"), *extra)
+
+
+def camera_output(clip: Path, folder: Path, camera: str) -> Product:
+    """The same under the keys of a camera: another size of the clip gets the same new people."""
+    place = folder / camera
+    place.mkdir(parents=True, exist_ok=True)
+    config = place / "camera.yaml"
+    config.write_text(f"identity: {{scope: camera, camera_id: {camera}}}\n", encoding="utf-8")
+    return _product(clip, place, "--config", str(config), "--no-seal")
 
 
 def lossless_output(clip: Path, folder: Path) -> Product:

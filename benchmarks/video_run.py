@@ -27,10 +27,17 @@ from benchmarks.sheets import write_sheet
 from benchmarks.speed_measure import peer_missing
 from benchmarks.video_faces import ClipFaces, clip_size_hw, find_clip_faces
 from benchmarks.video_io import cut_clip
-from benchmarks.video_measure import breakdown, collect_tracks, lossless_outside, track_figures
+from benchmarks.video_measure import (
+    accepted_by_any_judge,
+    breakdown,
+    collect_tracks,
+    lossless_outside,
+    track_figures,
+)
 from benchmarks.video_methods import (
     Product,
     box_output,
+    camera_output,
     deface_output,
     lossless_output,
     product_output,
@@ -44,6 +51,7 @@ __all__ = ["VideoBench", "VideoOptions", "measure_clip"]
 _BOXES: Final = ("Gaussian blur", "pixelation", "Gaussian noise", "black box")
 _LOSSLESS_FRAMES: Final = 40
 _SMALLER_LINES: Final = 720
+_CAMERAS: Final = 3
 _MODES: Final = ("sealed", "assisted", "generative")
 _CODECS: Final = {"H.264": "libx264", "HEVC": "libx265"}
 _CRFS: Final = (18, 23, 28, 35)
@@ -61,7 +69,7 @@ class VideoOptions:
         baselines: other methods too.
         recovery: bring faces back too.
         codecs: also from re-encoded and smaller copies.
-        smaller: judge a copy of 720 lines too.
+        smaller: judge a copy of 720 lines too, where a clip has more.
         deface_python: interpreter that has deface.
         sheets: folder for pictures of the worst faces; None draws none.
     """
@@ -136,8 +144,8 @@ def measure_clip(bench: VideoBench, clip: Path, folder: Path, options: VideoOpti
     out["before_encoding"] = _before_encoding(bench, clip, folder)
     if options.recovery:
         out["recovery"] = _recovery(bench, clip, ours, faces, options)
-    if options.smaller:
-        out["smaller"] = _smaller(bench, clip, folder, options)
+    if options.smaller and clip_size_hw(clip)[0] > _SMALLER_LINES:
+        out["smaller"] = _smaller(bench, clip, folder, faces, options)
     return out
 
 
@@ -249,12 +257,32 @@ def _recovered(
     }
 
 
-def _smaller(bench: VideoBench, clip: Path, folder: Path, options: VideoOptions) -> Figures:
-    """The same clip at 720 lines, judged anew: do the verdicts stay?"""
+def _smaller(
+    bench: VideoBench, clip: Path, folder: Path, whole: ClipFaces, options: VideoOptions
+) -> Figures:
+    """The same clip at 720 lines, judged anew: do the verdicts stay?
+
+    Every run draws its own keys, and few people under one key each say more about the keys than
+    about the size. So both sizes are also judged under the same keys, of several cameras.
+    """
     small = transcoded(
         clip, folder / f"{_SMALLER_LINES}_{clip.stem}.mkv", crf=12, height=_SMALLER_LINES
     )
     faces = bench.faces(small)
     made = product_output(small, folder / "smaller")
     found = _method(bench, small, made.output, faces, options, "ours")
-    return {"lines": _SMALLER_LINES, **found}
+    accepted = [
+        [
+            _accepted(bench, size, camera_output(size, place, camera).output, known)
+            for size, place, known in ((clip, folder, whole), (small, folder / "smaller", faces))
+        ]
+        for camera in (f"camera{number}" for number in range(_CAMERAS))
+    ]
+    return {"lines": _SMALLER_LINES, "accepted_same_keys": accepted, **found}
+
+
+def _accepted(bench: VideoBench, clip: Path, output: Path, faces: ClipFaces) -> float | None:
+    """Share of the sampled faces that any judge accepts; None where there is no track."""
+    _say(f"{clip.name}: judging {output.parent.name}")
+    tracks = collect_tracks(clip, output, faces, bench.module)
+    return accepted_by_any_judge(tracks, bench.judges)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -10,9 +13,12 @@ from benchmarks.privacy_attacks import (
     informed_attack,
     match_templates,
     parrot,
+    two_passwords,
 )
 from benchmarks.privacy_maps import LEARNERS
 from benchmarks.privacy_product import Policy, angles_for, secret_key
+from engines.arrays import Float32Array, Float64Array
+from streamer.rotator import RotationKind
 from tests.benchmarks.privacy_fakes import (
     DIM,
     LeakyAnonymizer,
@@ -68,6 +74,46 @@ def test_maps_learn_a_hidden_rotation(kind: str) -> None:
     seen = (wanted @ turn).astype(np.float32)
     guess = LEARNERS[kind](seen[:250], wanted[:250], np.arange(250))(seen[250:])
     assert float((guess * wanted[250:]).sum(1).mean()) > 0.8
+
+
+def test_faces_that_are_there_already_are_not_made_again() -> None:
+    sample, others = make_sample(), make_others()
+    args = (PerfectAnonymizer(), sample, others, Policy(), READERS)
+    # The attacker is shown the originals, whatever the policy says of them.
+    found = informed_attack(*args, made=sample.probes)
+    assert found["exact no map"].mean() == 1
+    with pytest.raises(ValueError, match="key"):
+        informed_attack(
+            PerfectAnonymizer(), sample, others, Policy(scope="camera"), READERS, made=sample.probes
+        )
+
+
+class Keyless(PerfectAnonymizer):
+    """Forgets to turn."""
+
+    def turned(
+        self,
+        identities: Float32Array,
+        keys: Sequence[bytes],
+        angles_deg: Float64Array,
+        *,
+        kind: RotationKind = "orthogonal",
+    ) -> Float32Array:
+        return identities
+
+
+def test_two_passwords_give_two_faces_if_there_is_a_key() -> None:
+    args = (make_sample(), Policy(), [exact_judge()])
+    turned, same = (two_passwords(a, *args) for a in (PerfectAnonymizer(), Keyless()))
+    assert turned["exact two passwords FAR 1e-3"].mean() > 0.95
+    assert same["exact two passwords FAR 1e-3"].mean() == 0
+    assert turned["exact two people FAR 1e-3"].mean() > 0.95
+
+
+def test_people_whom_a_judge_cannot_tell_apart_are_one() -> None:
+    blind = dataclasses.replace(exact_judge(), thresholds={"FAR 1e-3": 2.0})
+    found = two_passwords(PerfectAnonymizer(), make_sample(), Policy(), [blind])
+    assert found["exact two people FAR 1e-3"].mean() == 0
 
 
 def test_templates_average_what_single_faces_hide() -> None:

@@ -74,13 +74,14 @@ def made_up() -> dict[str, Any]:
         "attacks": {"orthogonal 90°, track": attack},
         "templates": {"orthogonal 90°, track": {"edgeface-xxs": summary(0.01)}},
         "parrot": {"one key": {"edgeface-xxs rank-1": summary(0.5)}},
+        "passwords": {"orthogonal random levels, track": Anything()},
         "guessing": {"orthogonal 90°, track": guess},
     }
 
 
 def test_every_part_has_its_table() -> None:
     tables = all_tables(made_up())
-    assert len(tables) == 12
+    assert len(tables) == 13
     widths = {
         line.count("|") for line in tables["Identity (Table 1)"].splitlines() if line[0] == "|"
     }
@@ -110,9 +111,15 @@ def test_bars_are_judged() -> None:
     assert "not run" in bars_table(iter([Bar("x", None, 1, True)]))
 
 
+def test_passwords_have_bars() -> None:
+    bars = [bar for bar in image_bars(made_up()) if "password" in bar.what and bar.limit == 0.95]
+    assert len(bars) == 4
+    assert not any(bar.is_met for bar in bars)
+
+
 def test_bars_of_a_run_without_parts_are_not_run() -> None:
     results = made_up()
-    for part in ("methods", "recovery", "codecs", "attacks"):
+    for part in ("methods", "recovery", "codecs", "attacks", "passwords"):
         del results[part]
     assert all(bar.is_met is None for bar in image_bars(results))
 

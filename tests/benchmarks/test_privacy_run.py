@@ -6,11 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import privacy_recovery, privacy_run
+from benchmarks import privacy_ours, privacy_recovery
 from benchmarks.judges_cache import Memo
 from benchmarks.privacy_bench import Bench, Settings
 from benchmarks.privacy_measures import Measures
-from benchmarks.privacy_run import one_each, run_all
+from benchmarks.privacy_ours import one_each
+from benchmarks.privacy_run import run_all
 from benchmarks.privacy_sample import first_people
 from benchmarks.privacy_tables import all_tables
 from engines.arrays import UInt8Array
@@ -22,7 +23,7 @@ from tests.benchmarks.privacy_fakes import (
     people,
 )
 
-ATTACKS = ("attacks", "templates", "parrot", "guessing")
+ATTACKS = ("attacks", "templates", "parrot", "passwords", "guessing")
 
 
 def _bench(seeds: int = 2) -> Bench:
@@ -53,6 +54,11 @@ def test_attacks_tell_the_scopes_apart() -> None:
     assert found["orthogonal 90°, track"]["exact ridge"]["mean"] < 0.2
     assert results["parrot"]["one key"]["exact rank-1"]["mean"] == 1
     assert results["parrot"]["a key for each picture"]["exact rank-1"]["mean"] < 0.3
+    differs = results["passwords"]["orthogonal random levels, track"]
+    assert differs["exact two passwords FAR 1e-3"]["mean"] > 0.95
+    # All faces of both seeds, and for the default policy all pictures, not one of each person.
+    assert differs["exact two passwords FAR 1e-3"]["faces"] == 40
+    assert found["orthogonal 90°, track"]["exact no map"]["faces"] == 80
     guess = results["guessing"]["orthogonal 90°, track"]
     assert guess["right_first_together"]
     assert set(all_tables({**results, "judges": {}})) >= {"Informed attacker", "Parrot test"}
@@ -74,7 +80,7 @@ def _identity_only(originals: UInt8Array, shown: UInt8Array, *_: object) -> Meas
 
 
 def test_levels_are_the_same_faces_sorted_by_angle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(privacy_run, "utility_measures", _identity_only)
+    monkeypatch.setattr(privacy_ours, "utility_measures", _identity_only)
     monkeypatch.setattr(privacy_recovery, "recovery_measures", _identity_only)
     found = run_all(_bench(), ("methods", "recovery", "levels"))
     drawn, levels = found["methods"]["ours, random levels"], found["levels"]

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks.command_line import REPOSITORY
 from benchmarks.privacy_bars import video_bars
 from benchmarks.privacy_docs import main
@@ -37,9 +39,12 @@ def made_up() -> dict[str, Any]:
             "methods": {"ours": method(), "black box": method()},
             "before_encoding": {"frames": 40, "frames_equal": 1.0, "worst_psnr_db": 99.0},
             "recovery": {"sealed": back, "generative after HEVC": {"refused": "exit code 6"}},
-            "smaller": {"lines": 720, **method(exposed=1, accepted=0.2)},
+            "smaller": {
+                "lines": 720, "accepted_same_keys": [[0.0, 0.1], [0.1, 0.14], [None, 0.9]],
+                **method(exposed=1, accepted=0.2),
+            },
         }
-    }
+    }  # fmt: skip
 
 
 def test_tables_show_methods_sizes_and_refusals() -> None:
@@ -67,7 +72,11 @@ def test_bars_take_the_worst_and_compare_sizes() -> None:
     found = {bar.what: bar.is_met for bar in video_bars(made_up())}
     assert found["exposed faces"] is True
     assert found["flicker / original, worst clip"] is True
-    assert found["clip.mp4: accepted by any judge, difference at 720 lines"] is False
+    sizes = next(
+        bar for bar in video_bars(made_up()) if "720 lines under the same keys" in bar.what
+    )
+    assert sizes.value == pytest.approx(0.07)
+    assert sizes.is_met is False
     assert found["clip.mp4: exposed faces at 720 lines"] is False
 
 
