@@ -11,13 +11,15 @@ from typing import Final
 
 __all__ = ["main"]
 
-_PARTS: Final = ("detector", "encoder", "generator")
+_PARTS: Final = ("detector", "landmarks", "encoder", "generator")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="benchmarks.models", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="detector, encoder, generator; default all")
+    parser.add_argument(
+        "parts", nargs="*", help="detector, landmarks, encoder, generator; default all"
+    )
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--quick", action="store_true", help="fewer pictures")
     for part in ("detector", "generator"):

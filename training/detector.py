@@ -27,7 +27,7 @@ from training.detector_teacher import Hints, YuNetTeacher
 from training.detector_validate import validate
 from training.encoder_optim import Muon
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
-from training.teachers import load_teachers
+from training.teachers import crop_boxer, load_teachers
 
 __all__ = ["Options", "main", "mirror", "to_input", "train"]
 
@@ -87,15 +87,7 @@ def _factor(progress: float) -> float:
 
 
 def _composer(options: Options) -> Composer:
-    teachers = load_teachers(options.teachers)
-
-    def boxer(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        boxes, points, _ = teachers.detect_yunet(np.ascontiguousarray(rgb[..., ::-1]), score=0.5)
-        if not len(boxes):
-            return np.full(4, np.nan, np.float32)
-        near = np.abs(points.mean(1) - 80).sum(1)  # the aligned face is the one in the middle
-        return np.asarray(boxes[int(near.argmin())], np.float32)
-
+    boxer = crop_boxer(load_teachers(options.teachers))
     cache = options.out / "crop_boxes.npz"
     crops = load_crops(options.data, split="train", boxer=boxer, cache=cache, limit=options.crops)
     scenes = load_scenes(options.data, split="train")

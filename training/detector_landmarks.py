@@ -1,8 +1,9 @@
-"""Trains the landmark refiner: ``python -m training.detector_landmarks --data ../shared/faces``.
+"""Trains the landmark network: ``python -m training.detector_landmarks --data ../shared/faces``.
 
-Aligned crops are turned, shifted, covered, darkened and blurred at random; the network finds the
-five points again.  Seeded; writes ``curves.csv``, a checkpoint
-and ``landmarks.onnx`` below ``--out``.  Go on from a checkpoint with ``--init``.
+Faces are turned, shifted, covered, shrunk, darkened and made noisy at random; the network finds the
+five points, and finds them again in a second look cut by its own first answer, as in the product.
+Seeded; a run that is started again on the same ``--out`` folder goes on from its last checkpoint.
+Writes ``curves.csv``, checkpoints and ``landmarks.onnx`` (averaged weights) below ``--out``.
 """
 
 from __future__ import annotations
@@ -16,23 +17,28 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engines.landmarks import CROP_PX, crop_matrix, grey_crop
-from training.data_scenes import CropSet, Faces, load_crops
-from training.data_scenes_geometry import points_through
-from training.data_scenes_paint import occlude
+from training.data_scenes import CropSet, load_crops
+from training.landmark_draws import (
+    GreyCrops,
+    Look,
+    Picture,
+    draw_pictures,
+    first_looks,
+    second_looks,
+)
+from training.landmark_net import LandmarkNet, export_landmarks
+from training.rebuild import load_for_training
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.teachers import crop_boxer, load_teachers
 
-__all__ = ["GreyCrops", "LandmarkNet", "draw_crops", "export_landmarks", "landmark_errors", "main"]
+__all__ = ["Options", "held_out_errors", "main", "train"]
 
 _LOG = logging.getLogger(__name__)
-_TILT_DEG = 60.0
-_FLIP = np.array([-1, 1], np.float32)
-_SHIFT = np.array([CROP_PX - 1, 0], np.float32)
+_HELD_OUT = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,183 +46,158 @@ class Options:
     """What a run needs; see ``--help``."""
 
     data: Path
+    teachers: Path
     boxes: Path
     out: Path
     init: Path | None
+    steps: int
     minutes: float
     batch: int
     rate: float
     threads: int
     seed: int
+    save_every: int
+    crops: int | None
 
 
-class LandmarkNet(nn.Module):
-    """Maps ``(N, 1, 64, 64)`` in [-1, 1] to ``(N, 10)`` offsets from the middle, in half sides."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, outputs, stride in (
-            (1, 16, 2), (16, 24, 2), (24, 24, 1), (24, 48, 2), (48, 48, 1), (48, 64, 2), (64, 64, 1)
-        ):  # fmt: skip
-            layers += [
-                nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-                nn.BatchNorm2d(outputs),
-                nn.ReLU(inplace=True),
-            ]
-        self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(64 * 16, 128), nn.ReLU(), nn.Linear(128, 10)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the points."""
-        return self.head(self.features(x))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GreyCrops:
-    """Crops decoded once: ``luma (N, 160, 160) uint8``, ``box (N, 4)``, ``points (N, 5, 2)``."""
-
-    luma: NDArray[np.uint8]
-    box: NDArray[np.float32]
-    points: NDArray[np.float32]
-
-    @staticmethod
-    def of(crops: CropSet) -> GreyCrops:
-        """Decode all of ``crops``; decoding at every draw would take most of a step."""
-        luma = np.empty((len(crops.encoded), 160, 160), np.uint8)
-        for index, target in enumerate(luma):
-            target[:] = cv2.cvtColor(crops.rgb(index), cv2.COLOR_RGB2GRAY)
-        return GreyCrops(luma, crops.box, crops.points)
-
-
-def draw_crops(
-    crops: GreyCrops, count: int, rng: np.random.Generator, *, tilt_deg: float = _TILT_DEG
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Draw crops as a detector's boxes would cut them.
-
-    Returns:
-        ``(count, 64, 64)`` grey and ``(count, 5, 2)`` points in half sides from the middle.
-    """
-    grey = np.empty((count, CROP_PX, CROP_PX), np.uint8)
-    wanted = np.empty((count, 5, 2), np.float32)
-    for n in range(count):
-        index = int(rng.integers(len(crops.luma)))
-        luma, points, box = crops.luma[index], crops.points[index], crops.box[index]
-        if rng.random() < 0.35:
-            luma = _covered(luma, Faces(box[None], points[None], np.zeros(1, np.bool_)), rng)
-        size = box[2:] - box[:2]
-        middle = (box[:2] + box[2:]) / 2 + rng.normal(0, 0.05, 2) * size
-        half = size / 2 * np.exp(rng.normal(0, 0.08, 2))
-        box = np.concatenate([middle - half, middle + half]).astype(np.float32)
-        spread = rng.random() < 0.6
-        angle = float(rng.uniform(-tilt_deg, tilt_deg) if spread else rng.normal(0, 8))
-        matrix = crop_matrix(box, angle_deg=angle)
-        crop, local = grey_crop(luma, matrix), points_through(matrix, points)
-        if rng.random() < 0.5:
-            crop = np.ascontiguousarray(crop[:, ::-1])
-            local = local[[1, 0, 2, 4, 3]] * _FLIP + _SHIFT
-        grey[n] = _worn(crop, rng)
-        wanted[n] = local * (2 / CROP_PX) - 1
-    return grey, wanted
-
-
-def _covered(luma: NDArray[np.uint8], face: Faces, rng: np.random.Generator) -> NDArray[np.uint8]:
-    rgb = np.repeat(luma[..., None], 3, 2)
-    occlude(rgb, face, rng, share_ratio=1.0)
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _worn(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Lower resolution, less light, less contrast, noise."""
-    if rng.random() < 0.45:
-        side = int(rng.integers(12, 56))
-        small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-        crop = np.asarray(cv2.resize(small, (CROP_PX, CROP_PX)), np.uint8)
-    gain, lift = float(np.exp(rng.normal(-0.1, 0.4))), float(rng.normal(0, 15))
-    noise = rng.normal(0, float(rng.uniform(0, 8)), crop.shape) if rng.random() < 0.4 else 0.0
-    return np.clip(crop * gain + lift + noise, 0, 255).astype(np.uint8)
-
-
-def _to_input(grey: NDArray[np.uint8]) -> Tensor:
+def to_input(grey: NDArray[np.uint8]) -> Tensor:
+    """Turn crops ``(N, 64, 64)`` into the network's input ``(N, 1, 64, 64)``, channels last."""
     x = (torch.from_numpy(grey)[:, None].float() - 127.5) / 127.5
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def landmark_errors(
-    net: nn.Module, crops: GreyCrops, *, count: int, tilt_deg: float
-) -> NDArray[np.float64]:
-    """Mean distance of the points in eye distances for ``count`` drawn crops, ``(count,)``."""
-    grey, wanted = draw_crops(crops, count, np.random.default_rng(11), tilt_deg=tilt_deg)
-    with torch.no_grad():
-        points = net(_to_input(grey)).numpy().reshape(-1, 5, 2)
-    unit = np.linalg.norm(wanted[:, 1] - wanted[:, 0], axis=1)
-    return np.asarray(np.linalg.norm(points - wanted, axis=2).mean(1) / unit, np.float64)
+@torch.no_grad()
+def held_out_errors(net: nn.Module, pictures: list[Picture]) -> tuple[float, float]:
+    """Mean distance of the points in eye distances after the first and after the second look."""
+    first = first_looks(pictures)
+    found = net(to_input(first.grey)).numpy()
+    second = second_looks(pictures, first.in_pictures(found))
+    return _error(found, first), _error(net(to_input(second.grey)).numpy(), second)
+
+
+def _error(points: NDArray[np.float32], look: Look) -> float:
+    unit = np.linalg.norm(look.wanted[:, 1] - look.wanted[:, 0], axis=1)
+    distance = np.linalg.norm(points.reshape(-1, 5, 2) - look.wanted, axis=2).mean(1)
+    return float((distance / unit).mean())
 
 
 def _loss(points: Tensor, wanted: Tensor) -> Tensor:
-    unit = (wanted[:, 2:4] - wanted[:, :2]).norm(dim=1, keepdim=True)
-    error = (points - wanted) / unit
-    return nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=0.03)
+    """Mean distance in eye distances: what is measured, but smooth at zero."""
+    unit = (wanted[:, 1] - wanted[:, 0]).norm(dim=1)[:, None]
+    distance = torch.sqrt((points.reshape(-1, 5, 2) - wanted).square().sum(2) + 1e-6) / unit
+    return distance.mean()
 
 
-def export_landmarks(net: nn.Module, path: Path) -> None:
-    """Write ``net`` as ONNX opset 17 with a free batch size."""
-    torch.onnx.export(
-        net.eval(),
-        (torch.zeros(1, 1, CROP_PX, CROP_PX),),
-        str(path),
-        input_names=["input"],
-        output_names=["points"],
-        dynamic_axes={"input": {0: "N"}, "points": {0: "N"}},
-        opset_version=17,
-        dynamo=False,  # the new exporter needs onnxscript and keeps batch norms apart
-    )
-    onnx.checker.check_model(str(path))
+class _Run:
+    """State of one training: network, average, optimiser and the step reached."""
+
+    def __init__(self, options: Options, example: Tensor) -> None:
+        torch.manual_seed(options.seed)
+        self.options = options
+        self.net = LandmarkNet().to(memory_format=torch.channels_last)
+        self.step, self.spent_s = 0, 0.0
+        found = load_checkpoint(options.out)
+        if found is None and options.init is not None:
+            load_for_training(self.net, options.init, example, prefix="")
+        self.net.train()
+        self.adam = torch.optim.AdamW(self.net.parameters(), lr=options.rate, weight_decay=0.01)
+        self.average = AveragedModel(self.net, decay=0.998)
+        if found is not None:
+            self.step, parts, extra = found
+            self.net.load_state_dict(parts["net"])
+            self.average.model.load_state_dict(parts["average"])
+            self.adam.load_state_dict(parts["optimizer"])
+            self.spent_s = float(extra["spent_s"])
+            _LOG.info("going on from step %d", self.step)
+
+    def progress(self) -> float:
+        """Return the share of the schedule that is done, by steps or by time."""
+        by_time = self.spent_s / 60 / self.options.minutes
+        return min(1.0, max(self.step / self.options.steps, by_time))
+
+    def advance(self, grey: NDArray[np.uint8], wanted: NDArray[np.float32]) -> tuple[Tensor, float]:
+        """Take one step; return the points found, ``(N, 10)``, and the loss."""
+        progress = self.progress()
+        factor = 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * progress))
+        for group in self.adam.param_groups:
+            group["lr"] = self.options.rate * factor * min(1.0, (self.step + 1) / 100)
+        with torch.autocast("cpu", torch.bfloat16):
+            points = self.net(to_input(grey))
+        loss = _loss(points, torch.from_numpy(wanted))
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.adam.step()
+        self.average.update(self.net, step=self.step)
+        self.step += 1
+        return points.detach(), float(loss.detach())
+
+    def save(self) -> None:
+        """Write a checkpoint and the averaged weights as ONNX."""
+        parts = {
+            "net": self.net.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.adam.state_dict(),
+        }
+        save_checkpoint(self.options.out, parts, step=self.step, extra={"spent_s": self.spent_s})
+        draft = self.options.out / "landmarks.onnx.new"
+        export_landmarks(self.average.model, draft)
+        draft.replace(self.options.out / "landmarks.onnx")
 
 
 def train(options: Options) -> Path:
-    """Run a training; return the exported ONNX file."""
-
-    def no_box(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        raise FileNotFoundError(f"{options.boxes} lacks boxes; training.detector makes that file")
-
-    crops, held_out = (
-        GreyCrops.of(load_crops(options.data, split=split, boxer=no_box, cache=options.boxes))
-        for split in ("train", "val")
-    )
-    torch.manual_seed(options.seed)
+    """Run or resume a training; return the exported ONNX file."""
+    options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
-    net = LandmarkNet().to(memory_format=torch.channels_last)
-    found = load_checkpoint(options.init) if options.init is not None else None
-    if found is not None:
-        net.load_state_dict(found[1]["net"])
-    optimizer = torch.optim.AdamW(net.parameters(), lr=options.rate, weight_decay=0.01)
-    average = AveragedModel(net, decay=0.995)
-    rng, began, step, losses = np.random.default_rng(options.seed), time.monotonic(), 0, 0.0
-    while (progress := (time.monotonic() - began) / 60 / options.minutes) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = options.rate * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * progress)))
-        grey, wanted = draw_crops(crops, options.batch, rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            points = net(_to_input(grey))
-        loss = _loss(points.float(), torch.from_numpy(wanted.reshape(-1, 10)))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        average.update(net, step=step)
-        step, losses = step + 1, losses + float(loss.detach())
-        if step % 100 == 0:
-            error = float(landmark_errors(average.model, held_out, count=100, tilt_deg=45).mean())
-            row = {"step": step, "progress": progress, "loss": losses / 100, "held_out": error}
-            append_csv(options.out / "curves.csv", row)
-            _LOG.info("%s", row)
-            losses = 0.0
-    save_checkpoint(options.out, {"net": average.model.state_dict()}, step=step)
-    export_landmarks(average.model, options.out / "landmarks.onnx")
+    crops, held_out = (GreyCrops.of(_load(options, split)) for split in ("train", "val"))
+    _LOG.info("%d crops, %d held out", len(crops.luma), len(held_out.luma))
+    even = np.full(len(held_out.luma), 1 / len(held_out.luma))
+    watched = draw_pictures(held_out, even, _HELD_OUT, np.random.default_rng(11), tilt_deg=45)
+    run = _Run(options, to_input(first_looks(watched).grey))
+    if run.step == 0:
+        _watch(run, watched, [])
+    shares, losses = crops.shares(), list[float]()
+    again: tuple[list[Picture], NDArray[np.float32]] | None = None
+    began = time.monotonic()
+    while run.progress() < 1:
+        rng = np.random.default_rng((options.seed, run.step))
+        pictures = draw_pictures(crops, shares, options.batch // 2, rng)
+        looks = [first_looks(pictures)]
+        if again is not None:  # each face comes twice: where its box says, then where we said
+            looks.append(second_looks(*again))
+        points, loss = run.advance(
+            np.concatenate([look.grey for look in looks]),
+            np.concatenate([look.wanted for look in looks]),
+        )
+        again = pictures, looks[0].in_pictures(points[: len(pictures)].numpy())
+        losses.append(loss)
+        now = time.monotonic()
+        run.spent_s, began = run.spent_s + now - began, now
+        if run.step % options.save_every == 0 or run.progress() >= 1:
+            _watch(run, watched, losses)
+            run.save()
+            losses = []
     return options.out / "landmarks.onnx"
+
+
+def _load(options: Options, split: str) -> CropSet:
+    boxer = crop_boxer(load_teachers(options.teachers))
+    return load_crops(
+        options.data, split=split, boxer=boxer, cache=options.boxes, limit=options.crops
+    )
+
+
+def _watch(run: _Run, pictures: list[Picture], losses: list[float]) -> None:
+    first, second = held_out_errors(run.average.model, pictures)
+    row = {
+        "step": run.step,
+        "spent_s": run.spent_s,
+        "loss": float(np.mean(losses)) if losses else math.nan,
+        "held_out_first": first,
+        "held_out": second,
+    }
+    append_csv(run.options.out / "curves.csv", row)
+    _LOG.info("%s", " ".join(f"{name}={value:.4g}" for name, value in row.items()))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -225,17 +206,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.detector_landmarks")
     add = parser.add_argument
     add("--data", type=Path, default=Path("../shared/faces"), help="the face data folder")
+    add("--teachers", type=Path, default=Path("../shared/models"), help="the teacher models")
     add("--boxes", type=Path, default=Path("runs/detector/crop_boxes.npz"), help="crop boxes")
-    add("--out", type=Path, default=Path("runs/landmarks"), help="curves and ONNX")
-    add("--init", type=Path, help="an earlier run's folder, to start from its weights")
-    add("--minutes", type=float, default=10.0, help="training time")
-    add("--batch", type=int, default=64)
-    add("--rate", type=float, default=2e-3, help="highest learning rate")
+    add("--out", type=Path, default=Path("runs/landmarks"), help="curves, checkpoints, ONNX")
+    add("--init", type=Path, help="landmarks.onnx to start from")
+    add("--steps", type=int, default=20_000, help="steps of the whole schedule")
+    add("--minutes", type=float, default=1e6, help="shorten the schedule to this training time")
+    add("--batch", type=int, default=96, help="looks a step")
+    add("--rate", type=float, default=3e-3, help="highest learning rate")
     add("--threads", type=int, default=2, help="threads of torch")
     add("--seed", type=int, default=1)
-    options = Options(**vars(parser.parse_args(arguments)))
-    options.out.mkdir(parents=True, exist_ok=True)
-    print(train(options))
+    add("--save-every", type=int, default=200, help="steps between checkpoints")
+    add("--crops", type=int, help="use only so many crops, for a quick try")
+    print(train(Options(**vars(parser.parse_args(arguments)))))
 
 
 if __name__ == "__main__":

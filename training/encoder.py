@@ -285,10 +285,13 @@ def main() -> None:
     parser.add_argument("--warm-start", type=Path, default=None)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.05)
+    parser.add_argument("--crops", type=int, help="use only so many crops, for a quick try")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
-    targets = load_targets(args.data, args.teachers, args.cache, blend_files=args.blend_files)
+    targets = load_targets(
+        args.data, args.teachers, args.cache, blend_files=args.blend_files, limit=args.crops
+    )
     recipe = Recipe(steps=args.steps, minutes=args.minutes, seed=args.seed, muon_lr=args.muon_lr)
     held_out = held_out_crops(args.data, args.teachers)
     train(recipe, targets, held_out, args.out, warm_start=args.warm_start)

@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,6 +29,7 @@ from training.encoder_readout import ReadoutEncoder, load_readout_encoder
 from training.encoder_targets import Targets, load_targets
 from training.encoder_watch import held_out_cosine, held_out_crops
 from training.losses_identity import declare_vision_operators
+from training.rebuild import load_for_training
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
 from training.teachers import load_teachers
 
@@ -36,6 +38,9 @@ __all__ = ["JointRun", "main"]
 _LOG = logging.getLogger(__name__)
 _EVALUATE_EVERY = 500
 _LOG_EVERY = 25
+_SIDE = 4  # cells of the last map: the network sees 16 times as many pixels
+_SAMPLE = 256  # crops that tell the statistics of a network whose batch norms were folded
+Rgb = NDArray[np.uint8]
 
 
 @dataclass(slots=True, eq=False)
@@ -138,10 +143,17 @@ class JointRun:
         save_checkpoint(self.out / "readout", readout, step=self.step, extra=extra)
 
 
-def _first_model(run: Path, out: Path, side: int) -> ReadoutEncoder:
+def _first_model(run: Path, out: Path, crops: Rgb) -> ReadoutEncoder:
     if load_checkpoint(out) is not None:  # its weights are loaded over these
-        return ReadoutEncoder(Encoder(), side=side)
-    return load_readout_encoder(run)
+        return ReadoutEncoder(Encoder(), side=_SIDE)
+    if run.suffix != ".onnx":
+        return load_readout_encoder(run)
+    model = ReadoutEncoder(Encoder(), side=_SIDE)
+    faces = np.ascontiguousarray(crops[:: max(1, len(crops) // _SAMPLE), 24:136, 24:136])
+    x = (torch.from_numpy(faces).permute(0, 3, 1, 2).float() - 127.5) / 127.5
+    x = F.interpolate(x, size=16 * _SIDE, mode="bilinear", align_corners=False)
+    load_for_training(model, run, x, prefix="encoder.")
+    return model
 
 
 def main() -> None:
@@ -151,7 +163,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
     parser.add_argument("--cache", type=Path, default=Path("../cache"))
-    parser.add_argument("--run", type=Path, default=Path("runs/encoder"), help="with a readout")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        default=Path("runs/encoder"),
+        help="a run with a readout, or encoder.onnx",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/encoder-joint"))
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--minutes", type=float, default=float("inf"))
@@ -164,10 +181,18 @@ def main() -> None:
     parser.add_argument(
         "--consistent", action="store_true", help="let the teacher label new pictures in every step"
     )
+    parser.add_argument("--crops", type=int, help="use only so many crops, for a quick try")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)
-    targets = load_targets(args.data, args.teachers, args.cache, blend_files=args.blend_files)
+    targets = load_targets(
+        args.data,
+        args.teachers,
+        args.cache,
+        blend_files=0 if args.consistent else args.blend_files,  # it mixes faces itself
+        with_hints=False,
+        limit=args.crops,
+    )
     recipe = Recipe(
         steps=args.steps,
         minutes=args.minutes,
@@ -178,7 +203,7 @@ def main() -> None:
         hint=0.0,
     )
     held_out = held_out_crops(args.data, args.teachers)
-    run = JointRun.start(recipe, args.out, _first_model(args.run, args.out, 4))
+    run = JointRun.start(recipe, args.out, _first_model(args.run, args.out, targets.crops))
     teacher: nn.Module | None = None
     if args.consistent:
         declare_vision_operators()

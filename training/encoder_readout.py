@@ -39,6 +39,7 @@ class ReadoutEncoder(nn.Module):
 
     def __init__(self, encoder: Encoder, *, side: int) -> None:
         super().__init__()
+        encoder.fix_size(16 * side)
         self.encoder = encoder
         self.side = side
         channels = encoder.expand[0].in_channels

@@ -82,7 +82,15 @@ class Targets:
         return Batch(faces, flips, np.stack(targets), hinted, hints)
 
 
-def load_targets(data: Path, teachers: Path, cache: Path, *, blend_files: int) -> Targets:
+def load_targets(
+    data: Path,
+    teachers: Path,
+    cache: Path,
+    *,
+    blend_files: int,
+    with_hints: bool = True,
+    limit: int | None = None,
+) -> Targets:
     """Read the cache, and fill in what it lacks (minutes on two cores).
 
     Args:
@@ -90,7 +98,12 @@ def load_targets(data: Path, teachers: Path, cache: Path, *, blend_files: int) -
         teachers: Folder of the teacher models (``../shared/models``).
         cache: Folder of the arrays; one that lies outside the repository.
         blend_files: Sets of 27,000 composites to use.
+        with_hints: Whether the teacher's feature maps are wanted.
+        limit: Use only so many photographs and composites, for a quick try.
     """
+    crops = _cached(cache / "crops160.npy", lambda: read_train_crops(data))[:limit]
+    if limit is not None:
+        cache = cache / f"first{limit}"
     cache.mkdir(parents=True, exist_ok=True)
 
     def embed(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -98,18 +111,17 @@ def load_targets(data: Path, teachers: Path, cache: Path, *, blend_files: int) -
             load_teachers(teachers).embed_edgeface(np.ascontiguousarray(crops)), np.float32
         )
 
-    crops = _cached(cache / "crops160.npy", lambda: read_train_crops(data))
     centre = crops[:, 24:136, 24:136]
     plain = _cached(cache / "edgeface_xs.npy", lambda: embed(centre))
     flipped = _cached(cache / "edgeface_xs_flip.npy", lambda: embed(centre[:, :, ::-1]))
     blends, blended = [], []
     for k in range(1, blend_files + 1):
-        seeded = _Composites(crops, k)
+        seeded = _Composites(crops, k, limit or _BLENDS_IN_A_FILE)
         made = _cached(cache / f"blend{k}.npy", seeded)
         blends.append(made)
         targets = _cached(cache / f"blend_edgeface{k}.npy", partial(embed, made[:, 8:120, 8:120]))
         blended.append(np.asarray(targets))
-    hints = HintBank.of(_hints(centre, teachers, cache))
+    hints = HintBank.of(_hints(centre, teachers, cache) if with_hints else [])
     return Targets(
         crops, np.asarray(plain), np.asarray(flipped), tuple(blends), tuple(blended), hints
     )
@@ -128,9 +140,10 @@ def _hints(centre: NDArray[np.uint8], teachers: Path, cache: Path) -> list[NDArr
 class _Composites:
     crops: NDArray[np.uint8]
     seed: int
+    count: int
 
     def __call__(self) -> NDArray[np.uint8]:
-        return blend_faces(self.crops, _BLENDS_IN_A_FILE, seed=self.seed)
+        return blend_faces(self.crops, self.count, seed=self.seed)
 
 
 def _cached(path: Path, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:

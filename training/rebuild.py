@@ -1,4 +1,4 @@
-"""PyTorch networks from the weights of shipped ONNX files, to compare the two."""
+"""PyTorch networks from the weights of shipped ONNX files, to compare the two or to train on."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from engines.arrays import AnyArray
 from engines.manifest import ModelManifest, load_manifest
-from training.detector_landmarks import LandmarkNet
 from training.detector_net import OUTPUT_NAMES, DetectorNet, ExportWrapper
 from training.encoder_model import DeployedEncoder, Encoder
 from training.encoder_readout import ReadoutEncoder
 from training.generator_export import load_net
+from training.landmark_net import LandmarkNet
 
-__all__ = ["load_folded", "rebuild", "rebuild_encoder"]
+__all__ = ["load_folded", "load_for_training", "rebuild", "rebuild_encoder"]
 
 Network = Callable[[Mapping[str, AnyArray]], dict[str, AnyArray]]
 _Pair = tuple[Tensor, Tensor | None]
@@ -91,22 +91,84 @@ def load_folded(module: nn.Module, path: Path, example: Tensor, *, prefix: str) 
     Raises:
         ValueError: number or shapes of the layers differ.
     """
+    _, convs, stored = _fill(module, path, example, prefix)
+    if convs != stored:
+        raise ValueError(f"{path.name} has {stored} convolutions, the code {convs}")
+
+
+def load_for_training(module: nn.Module, path: Path, example: Tensor, *, prefix: str) -> None:
+    """Fill a module as `load_folded` does, with batch norms that can be trained on.
+
+    A file of fewer convolutions fills the first ones; the others keep their first values.
+
+    Args:
+        module: the network, left in evaluation mode.
+        path: the ONNX file.
+        example: ``(N, ...)`` real input: its statistics take the place of the folded ones.
+        prefix: what the file's names begin with.
+
+    Raises:
+        ValueError: the file has more layers than the code, or of other shapes.
+    """
+    pairs, _, _ = _fill(module.eval(), path, example[:1], prefix)
+    with torch.no_grad():
+        for conv, norm in pairs:
+            # Muon keeps filters at this length, and running statistics could not follow the jump.
+            factor = len(conv.weight) ** 0.5 / conv.weight.norm()
+            conv.weight.mul_(factor)
+            _statistics(norm)[1].add_(norm.eps).mul_(factor**2).sub_(norm.eps)
+    norms: list[nn.Module] = [norm for _, norm in pairs]
+    norms += [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm1d)]
+    hooks = [norm.register_forward_pre_hook(_revive) for norm in norms]
+    with torch.no_grad():
+        module(example)
+    for hook in hooks:
+        hook.remove()
+
+
+def _revive(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    """Normalise by the statistics of ``inputs``, and undo it: the output stays as it was."""
+    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        return
+    mean, variance = _statistics(norm)
+    scale = norm.weight / (variance + norm.eps).sqrt()
+    norm.bias.sub_(mean * scale)
+    over = [0, *range(2, inputs[0].ndim)]
+    mean.copy_(inputs[0].mean(over))
+    variance.copy_(inputs[0].var(over, unbiased=False))
+    norm.bias.add_(mean * scale)
+    norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+
+
+def _statistics(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("a batch norm without statistics")
+    return norm.running_mean, norm.running_var
+
+
+def _fill(
+    module: nn.Module, path: Path, example: Tensor, prefix: str
+) -> tuple[list[tuple[nn.Conv2d, nn.BatchNorm2d]], int, int]:
+    """Copy what the file has; return what it had folded, and both counts of convolutions."""
     model = onnx.load(str(path))
     values = _initialisers(model)
     stored = [_weights(node, values) for node in model.graph.node if node.op_type == "Conv"]
     convs, norms = _order(module, example)
-    if len(convs) != len(stored):
+    if len(stored) > len(convs):
         raise ValueError(f"{path.name} has {len(stored)} convolutions, the code {len(convs)}")
+    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
     with torch.no_grad():
         _fill_named(module, values, prefix)
-        for norm in norms.values():
-            _make_identity(norm)
-        for conv, (weight, bias) in zip(convs, stored, strict=True):
+        for conv, (weight, bias) in zip(convs, stored, strict=False):
             if conv.weight.shape != weight.shape:
                 raise ValueError(f"{tuple(weight.shape)} where {tuple(conv.weight.shape)} belongs")
             conv.weight.copy_(weight)
+            if conv in norms:
+                _make_identity(norms[conv])
+                pairs.append((conv, norms[conv]))
             target = conv.bias if conv.bias is not None else norms[conv].bias
             target.copy_(torch.zeros(len(target)) if bias is None else bias)
+    return pairs, len(convs), len(stored)
 
 
 def _initialisers(model: Any) -> dict[str, Tensor]:  # noqa: ANN401 - onnx protos are untyped
@@ -151,10 +213,9 @@ def _order(
 def _make_identity(norm: nn.Module) -> None:
     if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
         return
-    if norm.running_mean is None or norm.running_var is None:
-        raise ValueError("a batch norm without statistics")
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1 - norm.eps)
+    mean, variance = _statistics(norm)
+    mean.zero_()
+    variance.fill_(1 - norm.eps)
     norm.weight.fill_(1)
     norm.bias.zero_()
 

@@ -9,7 +9,13 @@ import pytest
 
 from engines.arrays import AnyArray
 from engines.errors import EngineLoadError
-from engines.landmarks import CROP_PX, LandmarkRefiner, crop_matrix, grey_crop
+from engines.landmarks import (
+    CROP_PX,
+    LandmarkRefiner,
+    crop_matrix,
+    grey_crop,
+    upright_matrix,
+)
 from engines.types import Detections, EngineInfo, TensorSpec
 
 
@@ -69,6 +75,37 @@ def test_points_come_back_in_frame_pixels_and_heads_are_seen_upright(angle_deg: 
         float(np.median(np.nonzero(np.abs((second + 1) * 127.5 - v) < 6)[0])) for v in (100, 130)
     )
     assert abs(left - right) < 2  # the eyes are level at the second look
+
+
+@pytest.mark.parametrize("angle_deg", [0, 70, -170])
+def test_an_upright_crop_undoes_place_turn_and_size(angle_deg: int) -> None:
+    upright = np.array([[-25, -29], [25, -29], [0, 0], [-20, 29], [20, 29]])
+    angle = math.radians(angle_deg)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    points = (upright @ turn.T + (150, 120)).astype(np.float32)
+    matrix = upright_matrix(points, np.array([90, 60, 210, 180], np.float32))
+    seen = points @ matrix[:, :2].T + matrix[:, 2]
+    expected = upright * (22.5 / 50) + CROP_PX / 2
+    assert np.abs(seen - expected).max() < 0.6
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.zeros((5, 2)),
+        np.full((5, 2), 9e3),
+        np.array([[0, 0], [900, 0], [450, 9], [0, 9], [9, 9]]),
+    ],
+)
+def test_wild_points_do_not_lead_the_second_look_astray(points: np.ndarray) -> None:
+    box = np.array([100, 100, 200, 200], np.float32)
+    matrix = upright_matrix(points.astype(np.float32), box)
+    scale = math.sqrt(float(np.linalg.det(matrix[:, :2])))
+    by_box = math.sqrt(float(np.linalg.det(crop_matrix(box)[:, :2])))
+    assert 0.79 * by_box <= scale <= 1.81 * by_box
+    middle = np.linalg.solve(matrix[:, :2], CROP_PX / 2 - matrix[:, 2])
+    assert (middle >= box[:2] - 1e-3).all()
+    assert (middle <= box[2:] + 1e-3).all()
 
 
 def test_shrunk_crops_keep_their_place() -> None:

@@ -17,7 +17,8 @@ from training.detector_net import DetectorNet, export_onnx  # noqa: E402 - after
 from training.encoder_export import export_encoder  # noqa: E402 - after the skip
 from training.encoder_model import Encoder  # noqa: E402 - after the skip
 from training.encoder_readout import ReadoutEncoder  # noqa: E402 - after the skip
-from training.rebuild import rebuild  # noqa: E402 - after the skip
+from training.landmark_net import LandmarkNet, export_landmarks  # noqa: E402 - after the skip
+from training.rebuild import load_for_training, rebuild  # noqa: E402 - after the skip
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +62,25 @@ def test_a_detector_comes_back(tmp_path: Path) -> None:
     export_onnx(net, path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     _agree(ModelManifest("detector", "1", path, digest, 127.5, 128.0), (1, 3, 64, 96))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_goes_on_where_an_exported_network_stopped(tmp_path: Path) -> None:
+    net = LandmarkNet().eval()
+    _shake(net)
+    path = tmp_path / "landmarks.onnx"
+    export_landmarks(net, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    _agree(ModelManifest("landmarks", "1", path, digest, 127.5, 127.5), (2, 1, 64, 64))
+    x = torch.randn(64, 1, 64, 64, generator=torch.Generator().manual_seed(1)) * 0.5
+    twin = LandmarkNet()
+    load_for_training(twin, path, x, prefix="")
+    with torch.no_grad():
+        wanted = net.eval()(x)
+        torch.testing.assert_close(twin.eval()(x), wanted, atol=1e-3, rtol=0)
+        assert abs(float(twin.at_16[0].weight.norm()) - 16**0.5) < 1e-3  # as Muon keeps it
+        # Each norm was given the statistics of these very inputs.
+        torch.testing.assert_close(twin.train()(x), wanted, atol=1e-2, rtol=0)
 
 
 def test_an_unknown_network_is_refused(tmp_path: Path) -> None:
