@@ -99,8 +99,10 @@ def i420_to_canvas(frame_i420: UInt8Array, box: Letterbox) -> UInt8Array:
         start = luma_px + plane * chroma_px
         source = flat[start : start + chroma_px].reshape(height // 2, width // 2)
         chroma[plane] = _scaled(source, (small_h // 2, small_w // 2))
-    rgb = np.asarray(cv2.cvtColor(packed, cv2.COLOR_YUV2RGB_I420), np.uint8)
-    return _padded(rgb, box)
+    canvas = _canvas(box.content_hw, box.canvas_hw)
+    # Straight into its place, which saves a picture and its copy.
+    cv2.cvtColor(packed, cv2.COLOR_YUV2RGB_I420, dst=canvas[:small_h, :small_w])
+    return canvas
 
 
 def _scaled(plane: UInt8Array, size_hw: tuple[int, int]) -> UInt8Array:
@@ -115,8 +117,16 @@ def _scaled(plane: UInt8Array, size_hw: tuple[int, int]) -> UInt8Array:
 def _padded(content: UInt8Array, box: Letterbox) -> UInt8Array:
     if box.content_hw == box.canvas_hw:
         return content
-    canvas = np.full((*box.canvas_hw, 3), _PAD_Y, np.uint8)
+    canvas = _canvas(box.content_hw, box.canvas_hw)
     canvas[: content.shape[0], : content.shape[1]] = content
+    return canvas
+
+
+def _canvas(content_hw: tuple[int, int], canvas_hw: tuple[int, int]) -> UInt8Array:
+    """A picture that is grey where no content comes; the rest is not set yet."""
+    canvas = np.empty((*canvas_hw, 3), np.uint8)
+    canvas[content_hw[0] :] = _PAD_Y
+    canvas[: content_hw[0], content_hw[1] :] = _PAD_Y
     return canvas
 
 
@@ -125,7 +135,7 @@ def padded_to_multiple(content: UInt8Array) -> UInt8Array:
     height, width = (-(-side // _MULTIPLE) * _MULTIPLE for side in content.shape[:2])
     if (height, width) == content.shape[:2]:
         return content
-    canvas = np.full((height, width, 3), _PAD_Y, np.uint8)
+    canvas = _canvas((content.shape[0], content.shape[1]), (height, width))
     canvas[: content.shape[0], : content.shape[1]] = content
     return canvas
 
