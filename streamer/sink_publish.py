@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from streamer.tcp_relay import TcpRelay
 
 __all__ = ["PublishOptions", "make_publisher"]
 
-_DEFAULT_PORT: Final = {"rtmp": 1935, "rtmps": 443}
+_DEFAULT_PORT: Final = {"rtmp": 1935, "rtmps": 443, "rtsps": 322}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +54,28 @@ def make_publisher(url: str, *, options: PublishOptions, notices: Notices) -> Ou
     scheme = urlsplit(url).scheme.lower()
     if scheme == "udp":
         return DatagramPublisher(url, output, notices=notices)
-    relay = None
-    settings: dict[str, str] = {}
-    if scheme in _DEFAULT_PORT:
-        relay = _RelayMaker(url, scheme, options)
-    else:
-        settings = _rtsp_settings(scheme, options)
+    relay = _RelayMaker(url, scheme, options) if scheme in _DEFAULT_PORT else None
+    settings = _rtsp_settings(scheme, options) if scheme in ("rtsp", "rtsps") else {}
     return RemotePublisher(
         url, output, settings, relay=relay, timeout_s=options.timeout_s, notices=notices
     )
 
 
 def _rtsp_settings(scheme: str, options: PublishOptions) -> dict[str, str]:
-    settings = {
-        "rtsp_transport": options.rtsp_transport,
+    return {
+        # Datagrams would go round the encrypted connection.
+        "rtsp_transport": "tcp" if scheme == "rtsps" else options.rtsp_transport,
         "timeout": str(round(options.timeout_s * 1e6)),
     }
-    if scheme == "rtsps":
-        settings["tls_verify"] = "1" if options.tls_verify else "0"
-        if options.ca_file is not None:
-            settings["ca_file"] = os.fspath(options.ca_file)
-    return settings
 
 
 @dataclass(frozen=True, slots=True)
 class _RelayMaker:
-    """Leads RTMP through a relay of ours, since FFmpeg's has neither time-outs nor options."""
+    """Leads a connection through a relay of ours.
+
+    FFmpeg's RTMP output has neither time-outs nor options, and its RTSP output takes any
+    certificate: it knows `tls_verify` and `ca_file` for inputs only.
+    """
 
     url: str
     scheme: str
@@ -89,10 +84,12 @@ class _RelayMaker:
     def __call__(self) -> tuple[TcpRelay, str, dict[str, str]]:
         parts = urlsplit(self.url)
         host, port = parts.hostname or "", parts.port or _DEFAULT_PORT[self.scheme]
-        tls = _tls_context(self.options) if self.scheme == "rtmps" else None
+        tls = None if self.scheme == "rtmp" else _tls_context(self.options)
         relay = TcpRelay(host, port, timeout_s=self.options.timeout_s, tls=tls)
         login = parts.netloc.rpartition("@")[0]
         netloc = f"{login}@127.0.0.1:{relay.port}" if login else f"127.0.0.1:{relay.port}"
+        if self.scheme == "rtsps":
+            return relay, urlunsplit(("rtsp", netloc, parts.path, parts.query, "")), {}
         app = parts.path.lstrip("/").rpartition("/")[0] or parts.path.lstrip("/")
         # The server compares this address with its own name, not with the relay's.
         more = {"rtmp_tcurl": f"{self.scheme}://{host}:{port}/{app}"}

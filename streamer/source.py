@@ -97,6 +97,11 @@ class Source:
             self._video, name=name, options=self.options, notices=notices, stats=self.stats,
             arrival=time.monotonic if self._is_untimed_camera() else None,
         )  # fmt: skip
+        if self._has_unchecked_parts():
+            notices.add(
+                f"{name}: the certificate was checked for the playlist only; FFmpeg reads its "
+                "segments and its reloads without a check"
+            )
         self._copies = copy_streams(self._container, name=name, notices=notices)
         self._kinds = {stream.index: stream.kind for stream in self._copies}
         self._clock = PacketClock(self._on_clock_restart)
@@ -104,6 +109,11 @@ class Source:
         self._ahead: list[Frame | CopiedPacket] = []
         self._described: object = None
         self.info: MediaInfo = self._read_to_first_frame()
+
+    def _has_unchecked_parts(self) -> bool:
+        """HLS over TLS: FFmpeg's demuxer passes no TLS options on to what the playlist names."""
+        is_hls = self._container.format.name.startswith("hls")
+        return is_hls and self.options.tls_verify and self.name.startswith("https:")
 
     def _is_untimed_camera(self) -> bool:
         """Pictures over HTTP one by one: FFmpeg would count them as 25 a second."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,13 +16,14 @@ from engines.embedder import FaceEmbedder
 from engines.generator import FaceGenerator
 from engines.types import Detections, TensorSpec
 from streamer.aligner import template_px
+from streamer.blender import AnonymizedFrame
 from streamer.camera_status import CameraStatus
 from streamer.config import load_config
 from streamer.frames import ColorSpec, Frame
 from streamer.identity import IdentitySpace
-from streamer.key_log import KeyLogReader
+from streamer.key_log import KeyLogReader, Note
 from streamer.live_log import LiveLog
-from streamer.live_process import LiveProcess, Processed, TracksEnded
+from streamer.live_process import LiveProcess, Processed, Stub, TracksEnded
 from streamer.live_source import Reconnected
 from streamer.media_info import Notices
 from streamer.renderer import RenderedFrame
@@ -61,7 +63,8 @@ def _embed(feeds: dict[str, Any]) -> dict[str, Float32Array]:
 class _Job:
     """Process and log as a live job has them, one frame a step."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rules: dict[str, Any] | None = None) -> None:
+        self.now_s = 100.0
         self.detector = _Detector()
         embedder = FaceEmbedder(
             FakeEngine(
@@ -80,8 +83,10 @@ class _Job:
         config = load_config(
             Path("live-camera"),
             {
-                "keylog": {"min_free_mib": 0, "seal": False},
+                "keylog": {"min_free_mib": 0, "seal": False, "assisted": True},
                 "cover": {"look_back_frames": 0, "extend_after_s": 0.5},
+                "live": {"stub_after_s": 2.0, "stub_fps": 2.0},
+                "rules": rules or {},
             },
         )
         notices = Notices()
@@ -89,10 +94,13 @@ class _Job:
         self.log.begin(path, INFO, shift=0)
         self.process = LiveProcess(
             INFO, models, config, self.log, notices,
-            status=CameraStatus("yard"), dropped=lambda: 0, now=lambda: 0.0,
+            status=CameraStatus("yard"), dropped=lambda: 0, now=lambda: self.now_s,
         )  # fmt: skip
         self.pts = 0
         self.ended: list[int] = []
+        self.filled: list[int] = []
+        self.notes: list[Note] = []
+        self.stubs: list[tuple[float, AnonymizedFrame]] = []
 
     def show(self, seconds: float, *, is_there: bool) -> None:
         self.detector.is_there = is_there
@@ -101,6 +109,14 @@ class _Job:
             for item in self.process.take(frame):
                 self._write(item)
             self.pts += 1
+            self.now_s += 1 / RATE_HZ
+
+    def wait(self, seconds: float) -> None:
+        """Nothing comes from the camera."""
+        for _ in range(round(seconds * 10)):
+            self.now_s += 0.1
+            for item in self.process.idle():
+                self._write(item)
 
     def lose(self) -> None:
         for item in self.process.take(Reconnected(1.0, 1)):
@@ -109,6 +125,11 @@ class _Job:
     def _write(self, item: Processed) -> None:
         if isinstance(item, RenderedFrame):
             self.log.add(item.records, item.result.frame.pts)
+            self.filled.append(len(item.result.replaced) + len(item.result.filled))
+        elif isinstance(item, Note):
+            self.notes.append(item)
+        elif isinstance(item, Stub):
+            self.stubs.append((self.now_s, item.frame))
         elif isinstance(item, TracksEnded):
             self.log.forget(item.track_ids)
             self.ended += item.track_ids
@@ -116,7 +137,7 @@ class _Job:
 
 @pytest.mark.parametrize("away", ["leaves the picture", "connection lost"])
 def test_who_comes_back_is_in_the_key_log_anew(tmp_path: Path, away: str) -> None:
-    """The log forgets a track that has ended; the next one must not go out without its key."""
+    """The log forgets a track that has ended; the next one needs all that leads back again."""
     path = tmp_path / "yard.vskl"
     job = _Job(path)
     job.show(1.0, is_there=True)
@@ -130,7 +151,51 @@ def test_who_comes_back_is_in_the_key_log_anew(tmp_path: Path, away: str) -> Non
     with KeyLogReader.open(path, PASSWORD) as reader:
         starts = reader.tracks()
     assert sorted(starts) == [1, 2]
-    keys = [start.key for track in (1, 2) for start in starts[track]]
-    assert all(key is not None for key in keys)
+    last = [starts[track][-1] for track in (1, 2)]
+    assert all(start.z is not None for start in last)
+    keys = [start.key for start in last]
     # A person who left for a moment keeps the new face; after a lost connection nobody knows.
+    assert None not in keys
     assert (len(set(keys)) == 1) == (away == "leaves the picture")
+
+
+def test_a_made_picture_stands_in_while_the_camera_is_away(tmp_path: Path) -> None:
+    job = _Job(tmp_path / "yard.vskl")
+    job.show(1.0, is_there=True)
+    last_s = (job.pts - 1) / RATE_HZ
+    job.wait(1.5)
+    assert job.stubs == []
+    assert job.ended == [1]  # nobody knows who is there when the picture comes back
+    job.wait(4.5)
+    times = [frame.pts * frame.time_base for _, frame in job.stubs]
+    assert 6 <= len(times) <= 9  # two a second, from the second second on, at steps of 0.1 s
+    assert times == sorted(set(times))
+    assert times[0] > last_s
+    # Behind the present, so that the next real frame is later.
+    assert all(
+        time_s < wall_s - 100.0 for (wall_s, _), time_s in zip(job.stubs, times, strict=True)
+    )
+    shown = len(job.stubs)
+    job.show(1.0, is_there=True)
+    assert len(job.stubs) == shown
+
+
+def test_each_time_a_known_face_begins_to_be_shown_is_noted(tmp_path: Path) -> None:
+    """Everybody here looks like the guard; without the rule everybody is hidden."""
+    picture = tmp_path / "guard.png"
+    assert cv2.imwrite(str(picture), np.full((360, 320, 3), 120, np.uint8))
+    job = _Job(tmp_path / "yard.vskl", {"keep_visible": [picture]})
+    job.show(1.0, is_there=True)
+    hidden = job.filled.index(0)
+    assert 4 <= hidden <= 8  # five frames in a row, once the face can be read
+    assert job.filled == [1] * hidden + [0] * (RATE_HZ - hidden)
+    job.lose()
+    job.show(1.0, is_there=True)
+    assert [note.key for note in job.notes] == ["visible", "visible"]
+    assert "track 1" in job.notes[0].text
+    assert "taken for guard" in job.notes[0].text
+    assert "track 2" in job.notes[1].text
+    other = _Job(tmp_path / "other.vskl")
+    other.show(1.0, is_there=True)
+    assert other.filled == [1] * RATE_HZ
+    assert other.notes == []
