@@ -27,6 +27,7 @@ from benchmarks.live_camera import Camera, free_port
 from benchmarks.live_clip import read_code, write_coded_clip
 from benchmarks.live_proxy import RtspProxy
 from benchmarks.live_service import LiveService, anonymize_service
+from benchmarks.live_tap import TransportTap
 from benchmarks.report import markdown_table, write_json
 from benchmarks.system_info import describe_system
 
@@ -39,11 +40,11 @@ _BAR_BACK_S: Final = 2.0
 
 
 class _Viewer:
-    """Decodes MPEG-TS over UDP and notes when which picture came and could be seen."""
+    """Decodes MPEG-TS over UDP and notes which picture could be seen when: number, pts, time."""
 
     def __init__(self, port: int) -> None:
         self._url = f"udp://127.0.0.1:{port}?fifo_size=20000&overrun_nonfatal=1"
-        self.seen: list[tuple[int, float, float]] = []
+        self.seen: list[tuple[int, int, float]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -61,12 +62,11 @@ class _Viewer:
             stream = container.streams.video[0]
             stream.thread_count = 1
             for packet in container.demux(stream):
-                came_s = time.monotonic()
                 for frame in packet.decode():
                     seen_s = time.monotonic()
                     code = read_code(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
-                    if code is not None:
-                        self.seen.append((code, came_s, seen_s))
+                    if code is not None and frame.pts is not None:
+                        self.seen.append((code, frame.pts, seen_s))
                 if self._ended.is_set():
                     return
 
@@ -83,7 +83,7 @@ class LatencyFigures:
     Attributes:
         frames: pictures whose way was timed.
         dropped: frames that the job dropped.
-        published_s: p50, p95 and p99 until the picture's packet reached the viewer.
+        published_s: p50, p95 and p99 until the last packet of the picture was published.
         glass_s: the same until the viewer had decoded it.
         own_s: the same as the job itself reports it, from arrival to coded picture.
         cpu_s_per_s: processor seconds of the job a second.
@@ -123,17 +123,16 @@ def _quantiles(values: Sequence[float]) -> tuple[float, float, float]:
     return p50, p95, p99
 
 
-def _start(
-    folder: Path, camera_url: str, viewer_port: int, args: argparse.Namespace
-) -> LiveService:
+def _start(folder: Path, camera_url: str, out_port: int, args: argparse.Namespace) -> LiveService:
     config = folder / "camera.yaml"
     config.write_text(
         f"keylog: {{seal: false}}\ncover: {{look_back_frames: {args.look_back}}}\n"
         "video: {crf: 24, preset: ultrafast, keyframe_interval_s: 1.0}\n"
-        f"live: {{open_timeout_s: 5, read_timeout_s: {_READ_TIMEOUT_S}}}\n",
+        f"live: {{open_timeout_s: 5, read_timeout_s: {_READ_TIMEOUT_S}}}\n"
+        f"engine: {{workers: {args.workers}}}\n",
         encoding="utf-8",
     )
-    outs = [f"udp://127.0.0.1:{viewer_port}?pkt_size=1316"]
+    outs = [f"udp://127.0.0.1:{out_port}?pkt_size=1316"]
     keylog = str(folder / "camera.vskl")
     return anonymize_service(camera_url, outs, folder, "--config", str(config), "--keylog", keylog)
 
@@ -141,9 +140,9 @@ def _start(
 def _measure(args: argparse.Namespace, clip: Path, folder: Path) -> LatencyFigures:
     port = free_port()
     viewer = _Viewer(port)
-    with Camera(clip) as camera, RtspProxy(camera.port) as proxy:
+    with Camera(clip) as camera, RtspProxy(camera.port) as proxy, TransportTap(port) as tap:
         url = f"rtsp://127.0.0.1:{proxy.port}/camera"
-        with _start(folder, url, port, args) as service:
+        with _start(folder, url, tap.port, args) as service:
             service.wait_for_frames(50, _PATIENCE_S)
             connection, before = proxy.connections, service.camera() or {}
             cpu_s, start_s = service.cpu_s(), time.monotonic()
@@ -159,8 +158,9 @@ def _measure(args: argparse.Namespace, clip: Path, folder: Path) -> LatencyFigur
     viewer.stop()
     ways = [
         (came_s - sent_s, seen_s - sent_s)
-        for code, came_s, seen_s in seen
+        for code, pts, seen_s in seen
         if (sent_s := proxy.sent_s.get((connection, code))) is not None
+        and (came_s := tap.came_s.get(pts)) is not None
     ]
     own = after["latency_ms"]
     return LatencyFigures(
@@ -235,6 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--look-back", type=int, default=3, help="frames")
+    parser.add_argument("--workers", type=int, default=0, help="threads of the networks, 0: chosen")
     parser.add_argument("--repeats", type=int, default=3, help="stalls and restarts")
     parser.add_argument("--json", type=Path, metavar="F", help="write all figures there")
     args = parser.parse_args(argv)

@@ -7,14 +7,17 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from benchmarks.live_clip import CodedClip, read_code, write_coded_clip
 from benchmarks.live_exposure import judge_outputs
 from benchmarks.live_proxy import RtspProxy, _Held, _whole
+from benchmarks.live_tap import TransportTap
 from benchmarks.video_io import decode, write_video
 from engines.arrays import Float32Array, UInt8Array
+from tests.media import Recipe, make_video
 
 _BOX = np.array([[274.0, 107.0, 355.0, 224.0]], np.float32)
 
@@ -146,3 +149,21 @@ def test_messages_and_packets_are_told_apart() -> None:
     cut = random.Random(1).randrange(1, len(answer))
     assert _whole(answer[:cut]) == 0
     assert _whole(packet[:3]) == 0
+
+
+@pytest.mark.network
+def test_the_tap_knows_when_the_last_packet_of_a_picture_came(tmp_path: Path) -> None:
+    """Some big pictures, whose packets come one a millisecond."""
+    recipe = Recipe(pts=tuple(range(5)), size_hw=(240, 320), options={"preset": "ultrafast"})
+    data = make_video(tmp_path / "clip.ts", recipe).read_bytes()
+    last = {}
+    with TransportTap(9) as tap:
+        for number, at in enumerate(range(0, len(data), 188)):
+            packet = data[at : at + 188]
+            tap.note(packet, float(number))
+            if (packet[1] & 0x1F) << 8 | packet[2] == 256:  # the first stream of FFmpeg's
+                last[len(tap.came_s)] = float(number)
+    with av.open(str(tmp_path / "clip.ts")) as container:
+        times = [packet.pts for packet in container.demux(video=0) if packet.size]
+    assert list(tap.came_s) == times
+    assert [tap.came_s[pts] for pts in tap.came_s] == [last[n] for n in range(1, 6)]
