@@ -25,7 +25,8 @@ class ExtensionOptions:
     Attributes:
         before_s: time covered before the first sighting.
         after_s: time covered after the last sighting.
-        weak_s: the same, both ways, for tracks that may be false alarms.
+        weak_s: the same, both ways, for tracks that may be false alarms; as long as two looks may
+            be apart, so that a find that blinks leaves no frame between them bare.
         min_frames: frames covered at least, for videos with few frames a second.
         large_ratio: a face higher than this share of the frame does not vanish from one frame to
             the next; it is covered for `large_s`.
@@ -40,7 +41,7 @@ class ExtensionOptions:
 
     before_s: float = 0.7
     after_s: float = 0.7
-    weak_s: float = 0.15
+    weak_s: float = 0.2
     min_frames: int = 2
     large_ratio: float = 0.5
     large_s: float = 1.5

@@ -234,7 +234,8 @@ def _plan_extension(
     box = seen.boxes_xyxy_px[0 if step < 0 else -1]
     if box[3] - box[1] > extension.large_ratio * timeline.sizes_hw[end, 0]:
         reach_s = max(reach_s, extension.large_s)
-    low, high = np.searchsorted(times_s, [times_s[end] - reach_s, times_s[end] + reach_s + 1e-9])
+    reach_s += 1e-9  # times are sums of steps
+    low, high = np.searchsorted(times_s, [times_s[end] - reach_s, times_s[end] + reach_s])
     low, high = min(low, end - extension.min_frames), max(high, end + 1 + extension.min_frames)
     frames = np.arange(max(low, 0), end) if step < 0 else np.arange(end + 1, high)
     frames = frames[frames < len(times_s)]
