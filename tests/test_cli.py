@@ -14,6 +14,7 @@ from engines.arrays import Float32Array
 from run_stream import main
 from streamer.aligner import similarity_from_landmarks
 from streamer.audit_log import verify_audit
+from streamer.cli.parser import build_parser
 from streamer.color import crop_rgb
 from streamer.config import load_config
 from streamer.frames import ColorSpec
@@ -250,8 +251,20 @@ def test_doctor_finds_this_machine_fit(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("command", ["anonymize", "recover", "inspect", "doctor", "demo"])
-def test_help_lists_the_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_exit_codes_of_the_reference(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
     assert caught.value.code == 0
-    assert "exit codes:" in capsys.readouterr().out
+    listed = capsys.readouterr().out.split("exit codes:")[1]
+    page = Path(__file__).parents[1] / "docs" / "reference" / "exit_codes.md"
+    rows = re.findall(r"^\| (\d+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.findall(r"^  (\d+) ", listed, re.MULTILINE) == rows
+
+
+@pytest.mark.parametrize("command", ["anonymize", "recover", "inspect", "doctor", "demo"])
+def test_help_explains_every_argument(command: str) -> None:
+    choices = next(a for a in build_parser()._actions if isinstance(a.choices, dict)).choices
+    assert isinstance(choices, dict)
+    assert [a.dest for a in choices[command]._actions if not a.help] == []
