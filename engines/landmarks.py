@@ -29,11 +29,9 @@ _SCALE_LIMITS = (0.8, 1.8)  # of the box's own scale: points that say otherwise 
 def crop_matrix(box_xyxy_px: Float32Array, *, angle_deg: float = 0.0) -> Float64Array:
     """Return the 2x3 map from the picture to the crop of one box, turned by ``angle_deg``."""
     x1, y1, x2, y2 = (float(v) for v in box_xyxy_px)
-    scale = CROP_PX / (_MARGIN * max(math.sqrt(max((x2 - x1) * (y2 - y1), 1.0)), _LEAST_FACE_PX))
-    c, s = (scale * f(math.radians(angle_deg)) for f in (math.cos, math.sin))
-    x, y = (x1 + x2) / 2, (y1 + y2) / 2
-    half = CROP_PX / 2
-    return np.array([[c, -s, half - (c * x - s * y)], [s, c, half - (s * x + c * y)]])
+    scale, angle = _scale_of(box_xyxy_px), math.radians(angle_deg)
+    turn = complex(scale * math.cos(angle), scale * math.sin(angle))
+    return _centred(turn, (x1 + x2) / 2, (y1 + y2) / 2)
 
 
 def upright_matrix(points_px: Float32Array, box_xyxy_px: Float32Array) -> Float64Array:
@@ -46,12 +44,24 @@ def upright_matrix(points_px: Float32Array, box_xyxy_px: Float32Array) -> Float6
     middle = points_px.mean(0, dtype=np.float64)
     around = (points_px - middle) @ np.array([1, 1j])
     turn = complex(np.vdot(around, _UPRIGHT)) / max(float(np.vdot(around, around).real), 1e-6)
-    by_box = CROP_PX / (_MARGIN * max(math.sqrt(max((x2 - x1) * (y2 - y1), 1.0)), _LEAST_FACE_PX))
+    by_box = _scale_of(box_xyxy_px)
     low, high = (limit * by_box for limit in _SCALE_LIMITS)
     size = abs(turn)
     turn = turn * min(max(size, low), high) / size if size > 1e-9 else complex(by_box)
-    a, b, half = turn.real, turn.imag, CROP_PX / 2
     x, y = np.clip(middle, (x1, y1), (x2, y2)).tolist()
+    return _centred(turn, x, y)
+
+
+def _scale_of(box_xyxy_px: Float32Array) -> float:
+    """Crop pixels for one pixel of the picture, by the size of the box."""
+    x1, y1, x2, y2 = (float(v) for v in box_xyxy_px)
+    face_px = math.sqrt(max((x2 - x1) * (y2 - y1), 1.0))
+    return CROP_PX / (_MARGIN * max(face_px, _LEAST_FACE_PX))
+
+
+def _centred(turn: complex, x: float, y: float) -> Float64Array:
+    """The map that scales and turns by a complex factor and puts x, y in the crop's middle."""
+    a, b, half = turn.real, turn.imag, CROP_PX / 2
     return np.array([[a, -b, half - (a * x - b * y)], [b, a, half - (b * x + a * y)]])
 
 

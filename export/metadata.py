@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import onnx
 
-from engines.manifest import sha256_of
+from engines.manifest import ModelManifest, sha256_of
 
-__all__ = ["publish", "read_metadata", "training_commit", "write_metadata"]
+__all__ = ["publish", "publish_derived", "read_metadata", "training_commit", "write_metadata"]
 
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _PREFIX: Final = "veilstream."
@@ -25,24 +25,36 @@ def publish(
     *,
     version: str,
     facts: Mapping[str, Any],
+    name: str | None = None,
     licence: str = _LICENCE,
     commit: str | None = None,
+    stamped: Collection[str] = (),
 ) -> Path:
     """Name a finished ONNX file of ours as what it is, inside and in a manifest beside it.
 
     Args:
-        path: the file; its stem is the name of the model. It is changed, then hashed.
+        path: the file. It is changed, then hashed.
         version: version of the weights.
         facts: further entries of the manifest, in this order.
+        name: name of the model; None: the file's stem.
         licence: SPDX name of the weights' licence.
         commit: of the code that trained it; None: of the code that is running.
+        stamped: which of the facts are written into the file, too.
 
     Returns:
         The manifest's path.
     """
-    write_metadata(path, name=path.stem, version=version, licence=licence, commit=commit)
+    name = name or path.stem
+    write_metadata(
+        path,
+        name=name,
+        version=version,
+        licence=licence,
+        commit=commit,
+        facts={key: facts[key] for key in stamped},
+    )
     head = {
-        "name": path.stem,
+        "name": name,
         "version": version,
         "file": path.name,
         "sha256": sha256_of(path),
@@ -52,6 +64,36 @@ def publish(
     text = json.dumps({**head, **facts}, indent=2) + "\n"
     manifest.write_text(text, encoding="utf-8")
     return manifest
+
+
+def publish_derived(
+    path: Path,
+    origin: ModelManifest,
+    *,
+    version: str,
+    facts: Mapping[str, Any],
+    name: str | None = None,
+    stamped: Collection[str] = (),
+) -> Path:
+    """The same for a file made from a published model: licence and training are that model's.
+
+    The manifest says from which file it was made, and how its inputs are prepared.
+    """
+    inherited = {
+        "mean": origin.mean,
+        "std": origin.std,
+        "input_size_hw": origin.input_size_hw,
+        "made_from_sha256": sha256_of(origin.path),
+    }
+    return publish(
+        path,
+        version=version,
+        facts={**facts, **inherited},
+        name=name,
+        licence=str(origin.extra.get("licence", "unknown")),
+        commit=read_metadata(origin.path).get("training_commit", "unknown"),
+        stamped=stamped,
+    )
 
 
 def training_commit() -> str:

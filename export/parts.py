@@ -9,8 +9,8 @@ from typing import Any, Final
 import onnx
 from onnx import helper, shape_inference
 
-from engines.manifest import ModelManifest, sha256_of
-from export.metadata import publish, read_metadata
+from engines.manifest import ModelManifest
+from export.metadata import publish_derived
 
 __all__ = ["ATTRIBUTES", "SYNTHESIS", "split_generator", "write_parts"]
 
@@ -70,23 +70,11 @@ def write_parts(manifest: ModelManifest, folder: Path) -> list[Path]:
     """
     parts = split_generator(onnx.load(str(manifest.path)))
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "mean": manifest.mean,
-        "std": manifest.std,
-        "input_size_hw": manifest.input_size_hw,
-        "made_from_sha256": sha256_of(manifest.path),
-    }
     written = []
     for part in parts:
         path = folder / f"{part.graph.name}.onnx"
         onnx.save(part, str(path))
-        publish(
-            path,
-            version=manifest.version,
-            facts=facts,
-            licence=str(manifest.extra.get("licence", "unknown")),
-            commit=read_metadata(manifest.path).get("training_commit", "unknown"),
-        )
+        publish_derived(path, manifest, version=manifest.version, facts={})
         written.append(path)
     return written
 

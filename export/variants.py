@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,8 +12,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from engines.arrays import AnyArray
-from engines.manifest import ModelManifest, sha256_of
-from export.metadata import read_metadata, write_metadata
+from engines.manifest import ModelManifest
+from export.metadata import publish_derived
 from export.quantize import quantize_int8, recipe_for
 
 __all__ = ["VARIANTS", "Variant", "precision_of", "write_variant", "write_variant_with_manifest"]
@@ -81,37 +80,23 @@ def write_variant_with_manifest(
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{manifest.path.stem}-{variant}.onnx"
     write_variant(manifest, target, variant, batches)
-    facts: dict[str, Any] = {
-        **manifest.extra,
-        "name": manifest.name,
-        "version": f"{manifest.version}-{variant}",
-        "file": target.name,
-        "mean": manifest.mean,
-        "std": manifest.std,
-        "input_size_hw": manifest.input_size_hw,
-        "precision": precision_of(variant),
-        "made_from_sha256": sha256_of(manifest.path),
-    }
+    facts: dict[str, Any] = {**manifest.extra, "precision": precision_of(variant)}
     if variant == "int8":  # other back ends take no unsigned activations
         facts["only_provider"] = "cpu"
-    write_metadata(
+    _keep_companions(manifest, folder)
+    return publish_derived(
         target,
+        manifest,
         name=manifest.name,
-        version=str(facts["version"]),
-        licence=str(manifest.extra.get("licence", "unknown")),
-        commit=read_metadata(manifest.path).get("training_commit", "unknown"),
-        facts={key: facts[key] for key in ("precision", "made_from_sha256")},
+        version=f"{manifest.version}-{variant}",
+        facts=facts,
+        stamped=("precision", "made_from_sha256"),
     )
-    facts["sha256"] = sha256_of(target)
-    _keep_companions(manifest, folder, facts)
-    written = target.with_suffix(".json")
-    written.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return written
 
 
-def _keep_companions(manifest: ModelManifest, folder: Path, facts: Mapping[str, Any]) -> None:
+def _keep_companions(manifest: ModelManifest, folder: Path) -> None:
     """Files that a manifest names, such as the identity basis, lie beside it."""
-    for value in facts.values():
+    for value in manifest.extra.values():
         if isinstance(value, dict) and isinstance(value.get("file"), str):
             source = manifest.path.parent / value["file"]
             if source.is_file() and source.parent.resolve() != folder.resolve():
