@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,13 @@ from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from engines.types import Detections
 from training.data_scenes import CropSet, Faces, load_crops
-from training.data_scenes_geometry import faces_through, points_through, similarity, warp
+from training.data_scenes_geometry import (
+    faces_through,
+    is_turned,
+    points_through,
+    similarity,
+    warp,
+)
 from training.data_scenes_paint import Occluder, occlude
 from training.teachers import crop_boxer, load_teachers
 
@@ -57,7 +64,7 @@ def evaluate(shared: Path, *, quick: bool, manifest: Path | None = None) -> dict
     rows = list(range(0, len(crops.encoded), 4 if quick else 1))
     upright = _found(refiner, crops, rows)
     errors = _errors(upright, crops.points[rows])
-    turned = _is_turned(crops.points[rows])
+    turned = is_turned(crops.points[rows], _TURNED_RATIO)
     human = np.array([crops.labels[i]["file"].startswith(("afw", "helen")) for i in rows])
     return {
         "landmark_error": float(errors.mean()),
@@ -68,10 +75,10 @@ def evaluate(shared: Path, *, quick: bool, manifest: Path | None = None) -> dict
         "labelled_by_people": float(errors[human].mean()) if human.any() else None,
         "tilted": {str(angle): _turned_error(refiner, crops, rows, angle) for angle in (30, 45)},
         "covered": {
-            kind: _covered_error(refiner, crops, rows, kind) for kind in ("mask", "glasses", "hand")
+            kind: _error(refiner, crops, rows, cover=kind) for kind in ("mask", "glasses", "hand")
         },
         "small": {
-            f"{size} px": _small_error(refiner, crops, rows, size) for size in _SMALL_FACES_PX
+            f"{size} px": _error(refiner, crops, rows, face_px=size) for size in _SMALL_FACES_PX
         },
         "labels": _label_noise(teachers, crops, rows, upright),
     }
@@ -121,40 +128,27 @@ def _errors(points: Points, wanted: Points) -> Errors:
     return np.asarray(np.linalg.norm(points - wanted, axis=2) / unit[:, None], np.float64)
 
 
-def _is_turned(points: Points) -> NDArray[np.bool_]:
-    eyes = points[:, 1] - points[:, 0]
-    aside = ((points[:, 2] - points[:, :2].mean(1)) * eyes).sum(1)
-    return np.asarray(np.abs(aside) > _TURNED_RATIO * np.square(eyes).sum(1))
+def _error(
+    refiner: LandmarkRefiner,
+    crops: CropSet,
+    rows: list[int],
+    angles_deg: tuple[float, ...] = (0.0,),
+    **view: Any,  # noqa: ANN401 - as `_found` takes it
+) -> float:
+    """Mean error over all crops, each at every angle."""
+    wanted = crops.points[rows]
+    seen = (_found(refiner, crops, rows, angle_deg=angle, **view) for angle in angles_deg)
+    return float(np.concatenate([_errors(points, wanted) for points in seen]).mean())
 
 
 def _turned_error(
     refiner: LandmarkRefiner, crops: CropSet, rows: list[int], angle_deg: int
 ) -> dict[str, float]:
-    bare, masked = (
-        np.concatenate(
-            [
-                _errors(
-                    _found(refiner, crops, rows, angle_deg=sign * angle_deg, cover=cover),
-                    crops.points[rows],
-                )
-                for sign in (-1, 1)
-            ]
-        ).mean()
-        for cover in (None, "mask")
-    )
-    return {"bare": float(bare), "masked": float(masked)}
-
-
-def _covered_error(
-    refiner: LandmarkRefiner, crops: CropSet, rows: list[int], kind: Occluder
-) -> float:
-    return float(_errors(_found(refiner, crops, rows, cover=kind), crops.points[rows]).mean())
-
-
-def _small_error(
-    refiner: LandmarkRefiner, crops: CropSet, rows: list[int], face_px: float
-) -> float:
-    return float(_errors(_found(refiner, crops, rows, face_px=face_px), crops.points[rows]).mean())
+    angles = (-angle_deg, angle_deg)
+    return {
+        name: _error(refiner, crops, rows, angles, cover=cover)
+        for name, cover in (("bare", None), ("masked", "mask"))
+    }
 
 
 def _label_noise(

@@ -117,8 +117,7 @@ def track_figures(
     """
     if not tracks:
         return {"tracks": 0}
-    before = np.concatenate([np.stack(track.before) for track in tracks.values()])
-    after = np.concatenate([np.stack(track.after) for track in tracks.values()])
+    before, after = _faces_of(tracks)
     owner = np.repeat(np.arange(len(tracks)), [len(t.before) for t in tracks.values()])
     out: dict[str, Any] = {"tracks": len(tracks), "faces_sampled": len(before)}
     for judge in judges:
@@ -142,10 +141,16 @@ def accepted_by_any_judge(
     """Share of all sampled faces that a judge takes for the same person; None without tracks."""
     if not tracks:
         return None
-    before = np.concatenate([np.stack(track.before) for track in tracks.values()])
-    after = np.concatenate([np.stack(track.after) for track in tracks.values()])
+    before, after = _faces_of(tracks)
     distances = {j.name: row_distances(j.embed(before), j.embed(after)) for j in judges}
     return float(accepted_by_any(distances, judges, "FAR 1e-3").mean())
+
+
+def _faces_of(tracks: Mapping[int, TrackCrops]) -> tuple[UInt8Array, UInt8Array]:
+    """All sampled faces, as they were and as they are."""
+    before = np.concatenate([np.stack(track.before) for track in tracks.values()])
+    after = np.concatenate([np.stack(track.after) for track in tracks.values()])
+    return before, after
 
 
 def _judged(

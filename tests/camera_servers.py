@@ -1,13 +1,14 @@
-"""Cameras that are no RTSP servers, for tests: HTTP, HLS and UDP on the loopback interface."""
+"""Cameras that are no RTSP servers, for tests: HTTP, HLS, TCP and UDP on the loopback interface."""
 
 from __future__ import annotations
 
 import base64
+import itertools
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from tests.media import pattern
 
-__all__ = ["http_server", "mjpeg_pages", "playlist_pages", "udp_sender"]
+__all__ = ["http_server", "mjpeg_pages", "playlist_pages", "tcp_camera", "udp_sender"]
 
 Page = Callable[[BaseHTTPRequestHandler], None]
 _BOUNDARY = "frame"
@@ -106,6 +107,38 @@ def playlist_pages(segments: list[Path], seconds: float) -> dict[str, Page]:
     evil = f"{lines[0]}\n{lines[2]}\n#EXTINF:5,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
     pages["/evil.m3u8"] = _file_page(evil.encode(), "application/vnd.apple.mpegurl")
     return pages
+
+
+@contextmanager
+def tcp_camera(
+    send: Callable[[socket.socket, int], None], *, answers: int | None = None, port: int = 0
+) -> Iterator[str]:
+    """A server that lets `send` serve each caller, numbered from 0, and then hangs up.
+
+    After so many answers nobody listens there any more.
+    """
+    server = socket.create_server(("127.0.0.1", port))
+    address = server.getsockname()
+
+    def serve() -> None:
+        for number in itertools.count() if answers is None else range(answers):
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):  # hung up on
+                send(connection, number)
+        server.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"tcp://127.0.0.1:{address[1]}"
+    finally:
+        with suppress(OSError):  # closed already
+            server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(timeout=5)
 
 
 @contextmanager

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from training.data_scenes import Faces
 
-__all__ = ["boxes_through", "clip_faces", "faces_through", "points_through", "similarity", "warp"]
+__all__ = [
+    "boxes_through",
+    "clip_faces",
+    "faces_through",
+    "is_turned",
+    "points_through",
+    "similarity",
+    "warp",
+]
 
 
 def similarity(
@@ -29,6 +37,17 @@ def similarity(
 def points_through(matrix: NDArray[np.float64], points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Move ``points (..., 2)``; NaN stays NaN."""
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float32)
+
+
+def is_turned(points: NDArray[np.float32], ratio: float) -> NDArray[np.bool_]:
+    """Which heads of ``points (N, 5, 2)`` look aside, ``(N,)``.
+
+    Their nose lies further than ``ratio`` eye distances beside the middle of the eyes, along the
+    line of the eyes.
+    """
+    eyes = points[:, 1] - points[:, 0]
+    aside = ((points[:, 2] - points[:, :2].mean(1)) * eyes).sum(1)
+    return np.asarray(np.abs(aside) > ratio * np.square(eyes).sum(1))
 
 
 def boxes_through(matrix: NDArray[np.float64], box: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from training.encoder_augment import augment
 from training.encoder_hints import HintHeads
 from training.encoder_model import Encoder
 from training.encoder_optim import Muon, split_parameters
+from training.encoder_options import encoder_parser
 from training.encoder_targets import Batch, Targets, load_targets
 from training.encoder_watch import held_out_cosine, held_out_crops
 from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
@@ -273,19 +273,8 @@ def _set_rates(
 def main() -> None:
     """Command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
-    parser.add_argument("--cache", type=Path, default=Path("../cache"))
-    parser.add_argument("--out", type=Path, default=Path("runs/encoder"))
-    parser.add_argument("--steps", type=int, default=3500)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--blend-files", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = encoder_parser(__doc__, out="runs/encoder", steps=3500, seed=1, muon_lr=0.05)
     parser.add_argument("--warm-start", type=Path, default=None)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--muon-lr", type=float, default=0.05)
-    parser.add_argument("--crops", type=int, help="use only so many crops, for a quick try")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)

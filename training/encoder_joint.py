@@ -6,7 +6,6 @@ in closed form; from there both are trained as one network, which is worth more 
 
 from __future__ import annotations
 
-import argparse
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from training.encoder import Feed, Recipe, distillation_loss
 from training.encoder_consistent import ConsistentFeed, label
 from training.encoder_model import Encoder
 from training.encoder_optim import Muon, split_parameters
+from training.encoder_options import encoder_parser
 from training.encoder_readout import ReadoutEncoder, load_readout_encoder
 from training.encoder_targets import Targets, load_targets
 from training.encoder_watch import held_out_cosine, held_out_crops
@@ -159,29 +159,18 @@ def _first_model(run: Path, out: Path, crops: Rgb) -> ReadoutEncoder:
 def main() -> None:
     """Command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
-    parser.add_argument("--cache", type=Path, default=Path("../cache"))
+    parser = encoder_parser(__doc__, out="runs/encoder-joint", steps=10_000, seed=2, muon_lr=0.025)
     parser.add_argument(
         "--run",
         type=Path,
         default=Path("runs/encoder"),
         help="a run with a readout, or encoder.onnx",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/encoder-joint"))
-    parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--minutes", type=float, default=float("inf"))
-    parser.add_argument("--blend-files", type=int, default=2)
     parser.add_argument("--blend-ratio", type=float, default=0.35)
-    parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--muon-lr", type=float, default=0.025)
     parser.add_argument("--adam-lr", type=float, default=4e-3)
     parser.add_argument(
         "--consistent", action="store_true", help="let the teacher label new pictures in every step"
     )
-    parser.add_argument("--crops", type=int, help="use only so many crops, for a quick try")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)

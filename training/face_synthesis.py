@@ -9,7 +9,6 @@ denormalisation (AAD) residual blocks (Cao et al., 2021, section 3.3). Only plai
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engines.face_mask import face_mask
+from training.attribute_encoder import SLOPE, AttributeEncoder, act
 from training.landmarks66 import Landmarks66
 
 __all__ = ["CELL_PX", "CROP_SIZE_PX", "IDENTITY_DIM", "FaceSynthesis"]
@@ -26,7 +26,6 @@ CROP_SIZE_PX = 160
 IDENTITY_DIM = 512
 CELL_PX = 16
 _STYLE: Final = 256
-_SLOPE: Final = 0.1
 _EPS: Final = 1e-2  # with less, a flat channel is amplified until one batch wrecks a run
 _HALF: Final = CROP_SIZE_PX // 2
 _POINT_PX: Final = 2.5
@@ -53,14 +52,10 @@ _EDGE_PX: Final = 2.5
 _CORE_PX: Final = (80.0, 94.0, 34.0, 44.0)
 
 
-def _act(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, _SLOPE)
-
-
 def _initialise(module: nn.Module) -> None:
     """Keep the variance through the layers that have no normalisation."""
     if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, a=_SLOPE, mode="fan_in")
+        nn.init.kaiming_normal_(module.weight, a=SLOPE, mode="fan_in")
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     for name in ("second", "attribute", "identity", "mask"):
@@ -68,52 +63,6 @@ def _initialise(module: nn.Module) -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             with torch.no_grad():  # residual branches and modulations start small
                 layer.weight.mul_(0.3)
-
-
-class _ResBlock(nn.Module):
-    """Two 3x3 convolutions with a residual connection, no normalisation."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(_act(self.first(x)))
-
-
-class AttributeEncoder(nn.Module):
-    """What may be known of a crop to attribute maps, coarse to fine.
-
-    Args:
-        widths: Channels at 80, 40, 20, 10 and 5 cells.
-        attributes: Channels of the attribute maps at 5, 10, 20, 40 and 80 cells.
-    """
-
-    def __init__(self, widths: Sequence[int], attributes: Sequence[int]) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(12 + len(_GROUPS), widths[0], 3, 1, 1)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(widths))
-        self.blocks = nn.ModuleList(_ResBlock(c) for c in widths[1:])
-        coarse_to_fine = tuple(widths)[::-1]
-        self.heads = nn.ModuleList(
-            nn.Conv2d(c + (attributes[i - 1] if i else 0), attributes[i], 1)
-            for i, c in enumerate(coarse_to_fine)
-        )
-
-    def forward(self, crop: Tensor, geometry: Tensor) -> list[Tensor]:
-        """(N, 3, S, S) in [-1, 1] and (N, 8, S/2, S/2) to maps of S/32 ... S/2 cells."""
-        x = _act(self.stem(torch.cat([F.pixel_unshuffle(crop, 2), geometry], 1)))
-        levels = [x]
-        for down, block in zip(self.downs, self.blocks, strict=True):
-            x = block(_act(down(x)))
-            levels.append(x)
-        maps: list[Tensor] = []
-        for head, level in zip(self.heads, reversed(levels), strict=True):
-            if maps:
-                level = torch.cat([level, F.interpolate(maps[-1], scale_factor=2.0)], 1)
-            maps.append(_act(head(level)))
-        return maps
 
 
 class _Aad(nn.Module):
@@ -150,8 +99,8 @@ class _AadBlock(nn.Module):
         self.shortcut = nn.Conv2d(channels_in, channels_out, 1, bias=False)
 
     def forward(self, x: Tensor, style: Tensor, maps: Tensor) -> Tensor:
-        y = self.first(_act(self.norm_first(x, style, maps)))
-        y = self.second(_act(self.norm_second(y, style, maps)))
+        y = self.first(act(self.norm_first(x, style, maps)))
+        y = self.second(act(self.norm_second(y, style, maps)))
         return self.shortcut(x) + y
 
 
@@ -167,9 +116,9 @@ class _FineBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, 1, 1)
 
     def forward(self, x: Tensor, style: Tensor, maps: Tensor) -> Tensor:
-        x = F.interpolate(_act(self.narrow(x)), scale_factor=2.0)
+        x = F.interpolate(act(self.narrow(x)), scale_factor=2.0)
         y = self.first(torch.cat([x, maps], 1))
-        y = _act(y * (1.0 + self.identity(style)[:, :, None, None]))
+        y = act(y * (1.0 + self.identity(style)[:, :, None, None]))
         return y + self.second(y)
 
 
@@ -213,9 +162,9 @@ class FaceSynthesis(nn.Module):
         self.register_buffer("pixels", torch.stack([x.flatten(), y.flatten()]), persistent=False)
         axis = torch.arange(_HALF, dtype=torch.float32) * 2.0 + 0.5
         self.register_buffer("axis", axis, persistent=False)
-        self.encoder = AttributeEncoder(widths, attributes)
+        self.encoder = AttributeEncoder(widths, attributes, geometry_maps=len(_GROUPS))
         self.style = nn.Sequential(
-            nn.Linear(len(basis), _STYLE), nn.LeakyReLU(_SLOPE), nn.Linear(_STYLE, _STYLE)
+            nn.Linear(len(basis), _STYLE), nn.LeakyReLU(SLOPE), nn.Linear(_STYLE, _STYLE)
         )
         self.seed = nn.Linear(_STYLE, 64 * 25)
         self.grow = nn.Conv2d(64 + attributes[0], decoder[0], 3, 1, 1)
@@ -275,7 +224,7 @@ class FaceSynthesis(nn.Module):
         coordinates = identity @ self.basis.t()
         # Scaled to unit variance, the usual range of a layer's input.
         norm = coordinates.pow(2).sum(1, keepdim=True).clamp_min(1e-12).rsqrt()
-        style = _act(self.style(coordinates * norm * len(self.basis) ** 0.5))
+        style = act(self.style(coordinates * norm * len(self.basis) ** 0.5))
         x = self.grow(torch.cat([self.seed(style).view(-1, 64, 5, 5), maps[0]], 1))
         for i, block in enumerate(self.blocks):
             if i:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.landmarks import CROP_PX, crop_matrix, grey_crop, upright_matrix
 from training.data_scenes import CropSet, Faces
-from training.data_scenes_geometry import points_through
+from training.data_scenes_geometry import is_turned, points_through
 from training.data_scenes_paint import occlude
 
 __all__ = ["GreyCrops", "Look", "Picture", "draw_pictures", "first_looks", "second_looks"]
@@ -43,10 +43,7 @@ class GreyCrops:
 
     def shares(self) -> NDArray[np.float64]:
         """How often to draw each crop ``(N,)``: turned heads are few and hard, so twice."""
-        eyes = self.points[:, 1] - self.points[:, 0]
-        aside = ((self.points[:, 2] - self.points[:, :2].mean(1)) * eyes).sum(1)
-        turned = np.abs(aside) > _TURNED_RATIO * np.square(eyes).sum(1)
-        weights = np.where(turned, 2.0, 1.0)
+        weights = np.where(is_turned(self.points, _TURNED_RATIO), 2.0, 1.0)
         return np.asarray(weights / weights.sum(), np.float64)
 
 

@@ -19,6 +19,7 @@ from streamer.interrupt import StopRequest
 from streamer.live_source import FormatChanged, LiveOptions, LiveSource, Reconnected
 from streamer.media_info import Notices
 from streamer.source import SourceOptions, open_source
+from tests.camera_servers import tcp_camera
 from tests.media import Recipe, make_video
 from tests.rtsp_process import free_port, python_with_gstreamer, rtsp_server
 
@@ -37,35 +38,20 @@ def _sender(*streams: tuple[bytes, float]) -> Iterator[str]:
     """Sends each stream in its seconds, the last one for ever; later callers get only that one."""
     ended = threading.Event()
 
-    def send(connection: socket.socket, parts: tuple[tuple[bytes, float], ...]) -> None:
+    def send(caller: socket.socket, number: int) -> None:
+        parts = streams if number == 0 else streams[-1:]
         for data, seconds in itertools.chain(parts, itertools.repeat(parts[-1])):
             pieces = [data[at : at + 188] for at in range(0, len(data), 188)]
             for piece in pieces:
-                connection.sendall(piece)
+                caller.sendall(piece)
                 if ended.wait(seconds / len(pieces)):
                     return
 
-    def serve() -> None:
-        for number in itertools.count():
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    send(connection, streams if number == 0 else streams[-1:])
-                except OSError:
-                    continue  # hung up on
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
+    with tcp_camera(send) as url:
         try:
-            yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+            yield url
         finally:
             ended.set()
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join(timeout=5)
 
 
 def _stream(folder: Path, name: str, recipe: Recipe) -> bytes:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from streamer.interrupt import StopRequest
 from streamer.live_source import LiveOptions, LiveSource, Reconnected
 from streamer.media_info import Notices
 from streamer.source import SourceOptions
-from tests.camera_servers import http_server, mjpeg_pages
+from tests.camera_servers import http_server, mjpeg_pages, tcp_camera
 from tests.media import Recipe, make_video
 
 FRAMES = 10
@@ -29,29 +28,9 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return make_video(tmp_path_factory.mktemp("live") / "camera.ts", recipe).read_bytes()
 
 
-@contextmanager
-def _camera(stream: bytes, *, answers: int, port: int = 0) -> Iterator[str]:
+def _camera(stream: bytes, *, answers: int, port: int = 0) -> AbstractContextManager[str]:
     """A TCP server that sends the whole stream to each caller and hangs up, so many times."""
-    server = socket.create_server(("127.0.0.1", port))
-    port = server.getsockname()[1]
-
-    def serve() -> None:
-        for _ in range(answers):
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            with connection:
-                connection.sendall(stream)
-        server.close()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"tcp://127.0.0.1:{port}"
-    finally:
-        server.close()
-        thread.join(timeout=5)
+    return tcp_camera(lambda caller, _: caller.sendall(stream), answers=answers, port=port)
 
 
 def _source(url: str, stop: StopRequest, *, give_up_s: float | None = None) -> LiveSource:

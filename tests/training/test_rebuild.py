@@ -36,6 +36,11 @@ def _shake(module: nn.Module) -> None:
                 tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.1)
 
 
+def _manifest(path: Path, *, std: float) -> ModelManifest:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return ModelManifest(path.stem, "1", path, digest, 127.5, std)
+
+
 def _agree(manifest: ModelManifest, shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.3
     engine = OrtEngine(manifest.path.read_bytes(), manifest.path, model_name="m", threads=1)
@@ -60,8 +65,7 @@ def test_a_detector_comes_back(tmp_path: Path) -> None:
     _shake(net)
     path = tmp_path / "detector.onnx"
     export_onnx(net, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    _agree(ModelManifest("detector", "1", path, digest, 127.5, 128.0), (1, 3, 64, 96))
+    _agree(_manifest(path, std=128.0), (1, 3, 64, 96))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -70,8 +74,7 @@ def test_training_goes_on_where_an_exported_network_stopped(tmp_path: Path) -> N
     _shake(net)
     path = tmp_path / "landmarks.onnx"
     export_landmarks(net, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    _agree(ModelManifest("landmarks", "1", path, digest, 127.5, 127.5), (2, 1, 64, 64))
+    _agree(_manifest(path, std=127.5), (2, 1, 64, 64))
     x = torch.randn(64, 1, 64, 64, generator=torch.Generator().manual_seed(1)) * 0.5
     twin = LandmarkNet()
     load_for_training(twin, path, x, prefix="")
