@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from engines.errors import ConfigError
+from engines.precision import Precision
 from streamer.config_base import ConfigModel
 from streamer.config_live import LiveConfig, OutputConfig
 from streamer.config_rules import RulesConfig
@@ -43,7 +44,7 @@ class EngineConfig(ConfigModel):
     """What runs the networks."""
 
     provider: Literal["auto", "cpu", "cuda", "openvino", "tensorrt"] = "auto"
-    precision: Literal["auto", "fp32", "int8"] = Field(
+    precision: Precision = Field(
         default="auto",
         description="what a CPU computes detector and generator in; auto: INT8 where it pays",
     )

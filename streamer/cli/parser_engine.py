@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import get_args
+
+from engines.precision import Precision
 
 __all__ = ["add_engine", "engine_overrides"]
 
@@ -16,7 +19,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("auto", "fp32", "int8"),
+        choices=get_args(Precision),
         help="what a CPU computes detector and generator in (default: auto, INT8 where it pays)",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="render threads, 0: one per core")
