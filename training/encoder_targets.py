@@ -104,7 +104,6 @@ def load_targets(
     crops = _cached(cache / "crops160.npy", lambda: read_train_crops(data))[:limit]
     if limit is not None:
         cache = cache / f"first{limit}"
-    cache.mkdir(parents=True, exist_ok=True)
 
     def embed(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(
@@ -150,6 +149,7 @@ def _cached(path: Path, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """The array of ``path``, memory-mapped; made first when the file is missing."""
     if not path.exists():
         draft = path.with_suffix(".new.npy")
+        path.parent.mkdir(parents=True, exist_ok=True)
         np.save(draft, make())
         os.replace(draft, path)
     return np.asarray(np.load(path, mmap_mode="r"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 
 from torch.nn import functional as F  # noqa: E402 - after the skip
 
-from training import encoder  # noqa: E402 - after the skip
+from training import encoder, encoder_targets  # noqa: E402 - after the skip
 from training.encoder_augment import augment  # noqa: E402 - after the skip
 from training.encoder_blends import BLEND_SIZE_PX, blend_faces  # noqa: E402 - after the skip
 from training.encoder_hints import HintBank  # noqa: E402 - after the skip
@@ -20,7 +21,7 @@ from training.encoder_readout import (  # noqa: E402 - after the skip
     ReadoutEncoder,
     fit_readout,
 )
-from training.encoder_targets import Targets  # noqa: E402 - after the skip
+from training.encoder_targets import Targets, load_targets  # noqa: E402 - after the skip
 from training.runtime import append_csv, load_checkpoint  # noqa: E402 - after the skip
 from training.teachers import load_teachers  # noqa: E402 - after the skip
 
@@ -182,3 +183,23 @@ def test_exported_file_agrees_with_torch(tmp_path: Path, *, with_readout: bool) 
     engine = load_engine(manifest, provider="cpu", threads=1)
     got = FaceEmbedder(engine, mean=manifest.mean, std=manifest.std).embed(crops)
     assert (got * wanted).sum(1).min() > 0.9999
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_a_first_training_makes_its_cache(
+    limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 256, (5, 160, 160, 3), np.uint8)
+    monkeypatch.setattr(encoder_targets, "read_train_crops", lambda data: crops)
+    teacher = SimpleNamespace(embed_edgeface=lambda faces: unit(rng, len(faces)))
+    monkeypatch.setattr(encoder_targets, "load_teachers", lambda folder: teacher)
+    found, again = (
+        load_targets(
+            tmp_path, tmp_path, tmp_path / "new" / "cache",
+            blend_files=0, with_hints=False, limit=limit,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.crops, crops[:limit])
+    np.testing.assert_array_equal(found.plain, again.plain)
