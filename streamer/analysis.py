@@ -10,8 +10,9 @@ from typing import Final
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from engines.types import Detections
-from streamer.best_crops import BestCrops
+from streamer.best_crops import BestCrops, face_views
 from streamer.channel import Channel
+from streamer.disguise import Disguise
 from streamer.face_finder import FaceFinder
 from streamer.frames import Frame
 from streamer.identity import identify
@@ -62,6 +63,7 @@ class Analysis:
     Attributes:
         plans: one plan per frame.
         embeddings: identity id -> (512,) float32 unit embedding of the original.
+        attempts: identity id -> which of its keys hides it.
         track_count: number of tracks.
         was_stopped: True when the end of the source was not reached.
     """
@@ -70,20 +72,24 @@ class Analysis:
     embeddings: Mapping[int, Float32Array]
     track_count: int
     was_stopped: bool
+    attempts: Mapping[int, int] = field(default_factory=dict)
 
 
 class _FirstPass:
     """State of the pass: tracker, table, the best views of each track and their embeddings."""
 
-    def __init__(self, options: AnalysisOptions, embedder: FaceEmbedder) -> None:
+    def __init__(
+        self, options: AnalysisOptions, embedder: FaceEmbedder, disguise: Disguise | None
+    ) -> None:
         self._tracker = Tracker(options.tracker)
         self._cuts = SceneCut(options.scene_cut)
         self._crops = BestCrops()
-        self._embedder = embedder
+        self._embedder, self._disguise = embedder, disguise
         # Later than this a lost track cannot be continued any more.
         self._settled_s = options.tracker.max_coast_s + 1.0
         self.table = TrackTable()
         self.embeddings: dict[int, Float32Array] = {}
+        self.attempts: dict[int, int] = {}
         self.track_count = 0
 
     def take(self, sample: Sample, found: Detections) -> int:
@@ -105,8 +111,11 @@ class _FirstPass:
         self._embed(self._crops.items())
 
     def _embed(self, tracks: Iterable[tuple[int, UInt8Array]]) -> None:
-        for track_id, crops in tracks:
-            self.embeddings[track_id] = identify(self._embedder, crops)
+        for track_id, canvases in tracks:
+            original = identify(self._embedder, face_views(canvases))
+            self.embeddings[track_id] = original
+            if self._disguise is not None:
+                self.attempts[track_id] = self._disguise.attempt(track_id, original, canvases)
 
 
 def analyse(
@@ -117,6 +126,7 @@ def analyse(
     *,
     stop: StopRequest,
     progress: ProgressSink,
+    disguise: Disguise | None = None,
 ) -> Analysis:
     """Find, track and identify every face of a file.
 
@@ -127,11 +137,12 @@ def analyse(
         options: settings.
         stop: ends the pass early; what was seen so far is planned.
         progress: told about each frame.
+        disguise: chooses the keys of identities; None: the first one of each.
 
     Raises:
         AnonymizerError: the first error of any stage.
     """
-    state = _FirstPass(options, embedder)
+    state = _FirstPass(options, embedder, disguise)
     channel: Channel[PendingLooks] = Channel(options.workers + 2)
     with ThreadPoolExecutor(options.workers, thread_name_prefix="detect") as pool:
         looks = Looks(SparseFinder(finder, options.sparse), pool)
@@ -162,4 +173,6 @@ def analyse(
     state.finish()
     identities = reassociate(state.table, state.embeddings, options.reassociation)
     plans = finalise(state.table, options.look_back, identities=identities)
-    return Analysis(plans, state.embeddings, state.track_count, stop.is_set())
+    return Analysis(
+        plans, state.embeddings, state.track_count, stop.is_set(), attempts=state.attempts
+    )

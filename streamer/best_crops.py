@@ -1,4 +1,4 @@
-"""Best crops: the few views of each track from which its identity is computed."""
+"""Best crops: the few views of each track that say who it is, and what its new face is tried on."""
 
 from __future__ import annotations
 
@@ -21,9 +21,17 @@ from streamer.aligner import (
 from streamer.color import crop_rgb
 from streamer.frames import Frame, TrackedFace
 
-__all__ = ["BestCrops", "BestCropsOptions", "sharpness_ratio", "view_quality"]
+__all__ = [
+    "CANVAS_PX",
+    "BestCrops",
+    "BestCropsOptions",
+    "face_views",
+    "sharpness_ratio",
+    "view_quality",
+]
 
-_CANVAS_PX: Final = 160
+CANVAS_PX: Final = 160
+_MARGIN_PX: Final = (CANVAS_PX - ENCODER_PX) // 2
 # Variance of the Laplacian of a sharp 112 px face; blurred ones lie below 20.
 _SHARP_VARIANCE: Final = 300.0
 _MAX_YAW_RATIO: Final = 0.4
@@ -34,7 +42,7 @@ class BestCropsOptions:
     """How many views are kept, and which.
 
     Attributes:
-        views: number of views a track, of 37 kB each.
+        views: number of views a track, of 77 kB each.
         spacing_s: views nearer in time than this compete for one place.
         min_gain_ratio: a view must be better by this much to be cut out at all.
         min_face_px: smaller faces are used only while a track has no other view.
@@ -51,17 +59,21 @@ class _View:
     time_s: float
     quality: float  # by size, pose and score
     value: float  # and by sharpness
-    crop: UInt8Array
+    canvas: UInt8Array
 
 
-def _crop_transform(face: TrackedFace) -> Float64Array | None:
-    """frame_from_crop of the 112 px crop, or None without landmarks."""
+def face_views(canvases: UInt8Array) -> UInt8Array:
+    """The encoder's crops, which are the middles of (K, 160, 160, 3): (K, 112, 112, 3)."""
+    inside = slice(_MARGIN_PX, _MARGIN_PX + ENCODER_PX)
+    return np.ascontiguousarray(canvases[:, inside, inside])
+
+
+def _canvas_transform(face: TrackedFace) -> Float64Array | None:
+    """frame_from_crop of the 160 px canvas, or None without landmarks."""
     if face.landmarks_px is None:
         return None
-    transform = similarities_from_landmarks(face.landmarks_px[None], _CANVAS_PX).reshape(2, 3)
-    if not np.isfinite(transform).all():
-        return None
-    return encoder_crop(transform, _CANVAS_PX)
+    transform = similarities_from_landmarks(face.landmarks_px[None], CANVAS_PX).reshape(2, 3)
+    return transform if np.isfinite(transform).all() else None
 
 
 def view_quality(face: TrackedFace, frame_from_crop: Float64Array) -> float:
@@ -73,8 +85,8 @@ def view_quality(face: TrackedFace, frame_from_crop: Float64Array) -> float:
     """
     if face.landmarks_px is None:
         return 0.0
-    side = float(face_size_px(frame_from_crop, _CANVAS_PX)) * _CANVAS_PX / ENCODER_PX
-    size_ratio = min(side / _CANVAS_PX, 1.0) ** 0.5
+    side = float(face_size_px(frame_from_crop, CANVAS_PX)) * CANVAS_PX / ENCODER_PX
+    size_ratio = min(side / CANVAS_PX, 1.0) ** 0.5
     points = transform_points(invert_similarity(frame_from_crop), face.landmarks_px)
     yaw_ratio = abs(float(points[2, 0] - points[[0, 1, 3, 4], 0].mean())) / ENCODER_PX
     return float(size_ratio * max(1.0 - yaw_ratio / _MAX_YAW_RATIO, 0.05) * face.score)
@@ -88,9 +100,9 @@ def sharpness_ratio(crop: UInt8Array) -> float:
 
 
 class BestCrops:
-    """Keeps a few good and different views of each track as aligned crops. Not thread-safe.
+    """Keeps a few good and different views of each track as aligned canvases. Not thread-safe.
 
-    A crop is cut out only when it would be kept, so a face that holds still costs nothing.
+    One is cut out only when it would be kept, so a face that holds still costs nothing.
 
     Args:
         options: how many and which.
@@ -107,17 +119,18 @@ class BestCrops:
             return False
         time_s = frame.time_s
         self._last_offer_s[face.track_id] = time_s
-        transform = _crop_transform(face)
-        if transform is None:
+        canvas_transform = _canvas_transform(face)
+        if canvas_transform is None:
             return False
+        transform = encoder_crop(canvas_transform, CANVAS_PX)
         quality = view_quality(face, transform)
         views = self._views.setdefault(face.track_id, [])
         rival = self._rival(views, time_s)
         if rival is not None and not self._is_better(quality, face, transform, views[rival]):
             return False
-        crop = crop_rgb(frame.pixels, frame.color, transform, ENCODER_PX)
-        value = quality * (0.5 + 0.5 * sharpness_ratio(crop))
-        view = _View(time_s, quality, value, crop)
+        canvas = crop_rgb(frame.pixels, frame.color, canvas_transform, CANVAS_PX)
+        value = quality * (0.5 + 0.5 * sharpness_ratio(face_views(canvas[None])[0]))
+        view = _View(time_s, quality, value, canvas)
         if rival is None:
             views.append(view)
         elif value > views[rival].value:
@@ -142,7 +155,7 @@ class BestCrops:
     def _is_better(
         self, quality: float, face: TrackedFace, transform: Float64Array, rival: _View
     ) -> bool:
-        side = float(face_size_px(transform, _CANVAS_PX)) * _CANVAS_PX / ENCODER_PX
+        side = float(face_size_px(transform, CANVAS_PX)) * CANVAS_PX / ENCODER_PX
         if side < self._options.min_face_px:
             return False
         # The best that this view could reach, if it is perfectly sharp.
@@ -150,7 +163,7 @@ class BestCrops:
         return quality > rival.value * gain and quality > rival.quality * gain
 
     def items(self) -> Iterator[tuple[int, UInt8Array]]:
-        """Each track that has views, with its crops (K, 112, 112, 3) uint8 RGB, best first."""
+        """Each track that has views, with (K, 160, 160, 3) uint8 RGB canvases, best first."""
         for track_id in sorted(self._views):
             if self._views[track_id]:
                 yield track_id, self._stack(track_id)
@@ -169,4 +182,4 @@ class BestCrops:
 
     def _stack(self, track_id: int) -> UInt8Array:
         views = sorted(self._views[track_id], key=lambda view: -view.value)
-        return np.stack([view.crop for view in views])
+        return np.stack([view.canvas for view in views])

@@ -77,6 +77,13 @@ class CoverConfig(ConfigModel):
         le=1,
         description="cosine to the original from which a synthetic face is covered instead; 1: off",
     )
+    key_attempts: int = Field(
+        default=4,
+        ge=1,
+        le=16,
+        description="keys that may be tried for a new face that is not like the person; "
+        "1: the first one, and where a scope shares its key",
+    )
     look_back_frames: int = Field(default=5, ge=0, le=250, description="live sources only")
     replace: bool = Field(default=True, description="False: pixelate or fill every face")
 

@@ -17,7 +17,13 @@ from streamer.config import AppConfig
 from streamer.interrupt import StopRequest
 from streamer.job_log import JobLog
 from streamer.job_log_open import open_job_log
-from streamer.job_options import analysis_options, face_finder, make_renderer, sink_options
+from streamer.job_options import (
+    analysis_options,
+    face_finder,
+    make_disguise,
+    make_renderer,
+    sink_options,
+)
 from streamer.media_info import MediaInfo, Notices
 from streamer.models import load_models
 from streamer.progress import ProgressSink
@@ -168,8 +174,10 @@ class _FileJob:
         options = analysis_options(
             config, self.models, workers=self._workers, frame_count=info.frame_count
         )
-        frames = self._source.frames()
-        found = analyse(frames, finder, self.models.embedder, options, stop=stop, progress=progress)
+        found = analyse(
+            self._source.frames(), finder, self.models.embedder, options,
+            stop=stop, progress=progress, disguise=make_disguise(config, self.models, self.log),
+        )  # fmt: skip
         self._source.close()
         return found
 

@@ -129,10 +129,19 @@ class IdentityKeys:
         self._scope = scope
         self._camera_id = camera_id
         self._rotators: dict[str, Rotator] = {}
+        self._attempts: dict[int, int] = {}
 
     def scope_id(self, identity_id: int) -> str:
         """The name under which the key of an identity is derived."""
-        return {"track": f"{identity_id}", "recording": "", "camera": self._camera_id}[self._scope]
+        return self._named(identity_id, self._attempts.get(identity_id, 0))
+
+    def _named(self, identity_id: int, attempt: int) -> str:
+        own = f"{identity_id}.{attempt}" if attempt else f"{identity_id}"
+        return {"track": own, "recording": "", "camera": self._camera_id}[self._scope]
+
+    def use(self, identity_id: int, attempt: int) -> None:
+        """Settle on one of the keys of an identity, by its number from 0."""
+        self._attempts[identity_id] = attempt
 
     def _rotator(self, identity_id: int) -> Rotator:
         name = self.scope_id(identity_id)
@@ -142,13 +151,20 @@ class IdentityKeys:
 
     def protect(self, identity_id: int, embedding: Float32Array) -> Float32Array:
         """(D,) original embedding to the (D,) unit embedding of the new face."""
-        coordinates = self._space.coordinates(embedding)
-        return self._space.embedding(self._rotator(identity_id).rotate(coordinates))
+        return self._turned(self._rotator(identity_id), embedding)
+
+    def propose(self, identity_id: int, embedding: Float32Array, attempt: int) -> Float32Array:
+        """What `protect` would give after `use`; where a key is shared, there is but one."""
+        return self._turned(self._make_rotator(self._named(identity_id, attempt)), embedding)
+
+    def _turned(self, rotator: Rotator, embedding: Float32Array) -> Float32Array:
+        return self._space.embedding(rotator.rotate(self._space.coordinates(embedding)))
 
     def keep(self, identity_ids: Collection[int]) -> None:
         """Forget the rotators of all other identities; they are made again when needed."""
         names = {self.scope_id(identity) for identity in identity_ids}
         self._rotators = {name: one for name, one in self._rotators.items() if name in names}
+        self._attempts = {k: n for k, n in self._attempts.items() if k in identity_ids}
 
     def norm(self, identity_id: int, embedding: Float32Array) -> float:
         """Length of the rotated coordinates before they were scaled to 1."""

@@ -123,10 +123,22 @@ class JobLog:
         """The name under which the key of an identity is derived."""
         return self._keys.scope_id(identity_id)
 
-    def protect(self, identity_id: int, original: Float32Array) -> Float32Array:
-        """The (512,) embedding of the new face of an identity, and remember the original one."""
+    def propose(self, identity_id: int, original: Float32Array, attempt: int) -> Float32Array:
+        """The (512,) embedding of the new face that an identity gets by one of its keys."""
+        with self._lock:
+            return self._keys.propose(identity_id, original, attempt)
+
+    def protect(self, identity_id: int, original: Float32Array, attempt: int = 0) -> Float32Array:
+        """The (512,) embedding of the new face of an identity, and remember the original one.
+
+        Args:
+            identity_id: whose.
+            original: (512,) its embedding.
+            attempt: which of its keys it gets, see `streamer.disguise`.
+        """
         with self._lock:
             self._originals[identity_id] = original
+            self._keys.use(identity_id, attempt)
             return self._keys.protect(identity_id, original)
 
     def assign(self, track_id: int, identity_id: int) -> None:
@@ -150,7 +162,10 @@ class JobLog:
             for face in plan:
                 self.assign(face.track_id, face.identity_id)
         wanted = set(self._identity_of.values()) & set(analysis.embeddings)
-        return {key: self.protect(key, analysis.embeddings[key]) for key in sorted(wanted)}
+        return {
+            key: self.protect(key, analysis.embeddings[key], analysis.attempts.get(key, 0))
+            for key in sorted(wanted)
+        }
 
     def add(self, records: Sequence[Record], pts: int) -> None:
         """Add the records of the next frame, and before them those of tracks that begin in it.

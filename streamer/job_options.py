@@ -10,6 +10,7 @@ from streamer.analysis import AnalysisOptions
 from streamer.backoff import BackoffOptions
 from streamer.blender import Blender
 from streamer.config import AppConfig
+from streamer.disguise import Disguise, KeyProposals
 from streamer.extension import ExtensionOptions
 from streamer.face_finder import FaceFinder, input_side_px
 from streamer.likeness import LikenessGuard
@@ -97,6 +98,25 @@ def make_renderer(
         notices=notices,
         observer=observer,
     )
+
+
+def make_disguise(config: AppConfig, models: Models, keys: KeyProposals) -> Disguise | None:
+    """What chooses the key of each identity; None where each has but one.
+
+    Args:
+        config: how faces are covered.
+        models: generator and encoder.
+        keys: what they would turn an identity into.
+    """
+    cover = config.cover
+    if config.identity.scope != "track" or not cover.replace or cover.most_alike >= 1:
+        return None
+    if cover.key_attempts < 2:
+        return None
+    return Disguise(
+        models.generator, models.embedder, keys,
+        most_alike=cover.most_alike, attempts=cover.key_attempts,
+    )  # fmt: skip
 
 
 def live_options(config: AppConfig, url: str, *, is_file: bool) -> LiveOptions:

@@ -11,7 +11,7 @@ import numpy as np
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import EMBEDDER_SIZE_PX, FaceEmbedder
 
-__all__ = ["LikenessGuard"]
+__all__ = ["LikenessGuard", "seen_embeddings"]
 
 # The encoder's crop is the middle 112 of 160 pixels of the alignment canvas.
 _CANVAS_PX = 160
@@ -19,6 +19,34 @@ _CANVAS_PX = 160
 # it, by less than this in a fifth of a second.
 _NEAR = 0.08
 _MOST_REMEMBERED = 256
+
+
+def seen_embeddings(
+    embedder: FaceEmbedder, crops: UInt8Array, faces: UInt8Array, masks: Float32Array
+) -> Float32Array:
+    """Who would be seen, once the new faces are blended in.
+
+    Args:
+        embedder: E_id.
+        crops: (N, S, S, 3) uint8 RGB originals.
+        faces: (N, S, S, 3) uint8 RGB synthetic faces.
+        masks: (N, S, S) float32 in [0, 1], share of the new face in what will be seen.
+
+    Returns:
+        (N, D) float32 unit embeddings.
+
+    Raises:
+        EngineRunError: The network failed.
+    """
+    weight = masks[..., None]
+    seen = np.rint(crops + weight * (faces.astype(np.float32) - crops)).astype(np.uint8)
+    size = seen.shape[1]
+    margin = round(size * (_CANVAS_PX - EMBEDDER_SIZE_PX) / 2 / _CANVAS_PX)
+    middle = seen[:, margin : size - margin, margin : size - margin]
+    if middle.shape[1] != EMBEDDER_SIZE_PX:
+        shape = (EMBEDDER_SIZE_PX, EMBEDDER_SIZE_PX)
+        middle = np.stack([cv2.resize(x, shape, interpolation=cv2.INTER_AREA) for x in middle])
+    return embedder.embed(np.ascontiguousarray(middle))
 
 
 class LikenessGuard:
@@ -73,10 +101,8 @@ class LikenessGuard:
         alike = [False] * len(whose)
         if not asked:
             return alike
-        weight = masks[asked][..., None]
-        old = crops[asked]
-        seen = np.rint(old + weight * (faces[asked].astype(np.float32) - old)).astype(np.uint8)
-        for row, embedding in zip(asked, self._embedded(seen), strict=True):
+        found = seen_embeddings(self._embedder, crops[asked], faces[asked], masks[asked])
+        for row, embedding in zip(asked, found, strict=True):
             track, identity = whose[row]
             cosine = float(embedding @ self._originals[identity])
             alike[row] = cosine >= self._most_alike
@@ -96,12 +122,3 @@ class LikenessGuard:
             if len(self._clear_at) > _MOST_REMEMBERED:
                 old = frame_index - self._rest_frames
                 self._clear_at = {key: at for key, at in self._clear_at.items() if at > old}
-
-    def _embedded(self, seen: UInt8Array) -> Float32Array:
-        size = seen.shape[1]
-        margin = round(size * (_CANVAS_PX - EMBEDDER_SIZE_PX) / 2 / _CANVAS_PX)
-        middle = seen[:, margin : size - margin, margin : size - margin]
-        if middle.shape[1] != EMBEDDER_SIZE_PX:
-            shape = (EMBEDDER_SIZE_PX, EMBEDDER_SIZE_PX)
-            middle = np.stack([cv2.resize(x, shape, interpolation=cv2.INTER_AREA) for x in middle])
-        return self._embedder.embed(np.ascontiguousarray(middle))

@@ -79,7 +79,7 @@ class LiveLog:
             shift=0, source_name="", wipes_keys=False,
         )  # fmt: skip
         self._identities: dict[int, int] = {}
-        self._originals: dict[int, Float32Array] = {}
+        self._originals: dict[int, tuple[Float32Array, int]] = {}
         self._part: JobLog | None = None
         self._shift = 0
         self._frames = 0
@@ -129,8 +129,8 @@ class LiveLog:
         )  # fmt: skip
         with self._lock:
             self._part, self._shift, self._frames = part, shift, 0
-            for identity, original in self._originals.items():
-                part.protect(identity, original)
+            for identity, (original, attempt) in self._originals.items():
+                part.protect(identity, original, attempt)
             for track_id, identity in self._identities.items():
                 part.assign(track_id, identity)
         if part.path is not None:
@@ -142,13 +142,17 @@ class LiveLog:
             part.close(frames=self._frames, was_interrupted=False)
             self._bytes_before += part.size_bytes
 
-    def protect(self, identity_id: int, original: Float32Array) -> Float32Array:
+    def propose(self, identity_id: int, original: Float32Array, attempt: int) -> Float32Array:
+        """The (512,) embedding of the new face that an identity gets by one of its keys."""
+        return self._faces.propose(identity_id, original, attempt)
+
+    def protect(self, identity_id: int, original: Float32Array, attempt: int = 0) -> Float32Array:
         """The (512,) embedding of the new face of an identity, and remember the original one."""
         with self._lock:
-            self._originals[identity_id] = original
+            self._originals[identity_id] = original, attempt
             if self._part is not None:
-                self._part.protect(identity_id, original)
-            return self._faces.protect(identity_id, original)
+                self._part.protect(identity_id, original, attempt)
+            return self._faces.protect(identity_id, original, attempt)
 
     def assign(self, track_id: int, identity_id: int) -> None:
         """Say whose identity a track has; the log learns it before the track's next face."""

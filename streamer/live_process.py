@@ -14,7 +14,7 @@ from streamer.camera_status import CameraStatus
 from streamer.config import AppConfig
 from streamer.face_finder import FaceFinder, input_side_px
 from streamer.frames import CopiedPacket, Frame
-from streamer.job_options import analysis_options, make_blender, make_renderer
+from streamer.job_options import analysis_options, make_blender, make_disguise, make_renderer
 from streamer.key_log import Note
 from streamer.live_log import LiveLog
 from streamer.live_source import FormatChanged, LiveItem, Reconnected
@@ -95,6 +95,7 @@ class LiveProcess:
         self.tracks = LiveTracks(
             options, models.embedder,
             depth_frames=config.cover.look_back_frames, depth_s=config.live.look_back_limit_s,
+            disguise=make_disguise(config, models, log),
         )  # fmt: skip
         self._targets: dict[int, Float32Array] = {}
         self._renderer = make_renderer(
@@ -223,4 +224,6 @@ class LiveProcess:
             self._key_log.assign(track_id, identity)
             if identity not in self._targets and identity in self.tracks.embeddings:
                 original = self.tracks.embeddings[identity]
-                self._targets[identity] = self._key_log.protect(identity, original)
+                self._targets[identity] = self._key_log.protect(
+                    identity, original, self.tracks.attempts.get(identity, 0)
+                )

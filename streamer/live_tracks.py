@@ -10,7 +10,8 @@ from engines.arrays import Float32Array
 from engines.embedder import FaceEmbedder
 from engines.types import Detections
 from streamer.analysis import AnalysisOptions
-from streamer.best_crops import BestCrops
+from streamer.best_crops import BestCrops, face_views
+from streamer.disguise import Disguise
 from streamer.extension import ExtensionOptions
 from streamer.frames import Frame
 from streamer.identity import identify
@@ -54,9 +55,11 @@ class LiveTracks:
         depth_frames: look-back; how many frames later a frame leaves.
         depth_s: it leaves earlier when a frame that is later by this much has come; where frames
             are dropped, that is the same cover with less delay.
+        disguise: chooses the keys of identities; None: the first one of each.
 
     Attributes:
         embeddings: identity -> (D,) unit embedding, of those who are there or left just now.
+        attempts: identity -> which of its keys hides it, of the same.
         identities: track -> identity, of those that may still be in frames to come.
         ended: tracks that are in no frame to come; whoever reads them empties the list.
         track_count: how many there were so far.
@@ -69,12 +72,14 @@ class LiveTracks:
         *,
         depth_frames: int,
         depth_s: float = math.inf,
+        disguise: Disguise | None = None,
     ) -> None:
         self._options = options
-        self._embedder = embedder
+        self._embedder, self._disguise = embedder, disguise
         self._depth = depth_frames
         self._depth_s = depth_s
         self.embeddings: dict[int, Float32Array] = {}
+        self.attempts: dict[int, int] = {}
         self.identities: dict[int, int] = {}
         self.ended: list[int] = []
         self.track_count = 0
@@ -128,13 +133,17 @@ class LiveTracks:
 
     def _identify(self, track_id: int, time_s: float, box: Float32Array) -> None:
         """Fix the identity of a track from its first view, or from the track that it continues."""
-        crops = dict(self._crops.items())[track_id]
-        embedding = identify(self._embedder, crops)
+        canvases = dict(self._crops.items())[track_id]
+        embedding = identify(self._embedder, face_views(canvases))
         summary = TrackSummary(track_id, time_s, time_s, box, box, 0, embedding)
         identity = self._lost.identity_of(summary)
         self._lives[track_id] = _Life(summary, identity)
         self.identities[track_id] = identity
-        self.embeddings.setdefault(identity, embedding)
+        if identity not in self.embeddings:
+            self.embeddings[identity] = embedding
+            if self._disguise is not None:
+                attempt = self._disguise.attempt(identity, embedding, canvases)
+                self.attempts[identity] = attempt
 
     def _forget(self, time_s: float) -> None:
         """Keep the memory of an endless job flat, whoever stays in the picture."""
@@ -152,6 +161,7 @@ class LiveTracks:
         in_use = self._lost.identities(time_s) | set(self.identities.values())
         for key in self.embeddings.keys() - in_use:
             del self.embeddings[key]
+            self.attempts.pop(key, None)
 
     def flush(self) -> list[PlannedFrame]:
         """The frames that are still held, at the end or before a gap; starts over."""

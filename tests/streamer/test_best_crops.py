@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from engines.arrays import UInt8Array
-from streamer.best_crops import BestCrops, BestCropsOptions, sharpness_ratio
+from streamer.aligner import encoder_crop, similarities_from_landmarks
+from streamer.best_crops import BestCrops, BestCropsOptions, face_views, sharpness_ratio
+from streamer.color import crop_rgb
 from streamer.frames import ColorSpec, Frame, TrackedFace
 from tests.streamer.scenes import SIZE_HW, face_box, face_points
 
@@ -41,7 +43,7 @@ def test_keeps_a_few_views_spread_over_time() -> None:
     for i in range(100):
         crops.offer(make_frame(i * 40), make_face())
     views = crops_of(crops)
-    assert views.shape == (3, 112, 112, 3)
+    assert views.shape == (3, 160, 160, 3)
     assert views.dtype == np.uint8
 
 
@@ -65,7 +67,7 @@ def test_sharp_views_come_first() -> None:
     crops = BestCrops()
     crops.offer(make_frame(0, blur=4), make_face())
     crops.offer(make_frame(1000), make_face())
-    sharp, blurred = crops_of(crops)
+    sharp, blurred = face_views(crops_of(crops))
     assert sharpness_ratio(sharp) > 2 * sharpness_ratio(blurred)
 
 
@@ -92,3 +94,13 @@ def test_ended_tracks_are_handed_over_once() -> None:
     assert (track_id, len(views)) == (1, 1)
     assert crops.take_ended(0.5) == []
     assert list(crops.items()) == []
+
+
+def test_the_middle_of_a_canvas_is_what_the_encoder_gets() -> None:
+    crops, face, frame = BestCrops(), make_face(), make_frame(0)
+    crops.offer(frame, face)
+    assert face.landmarks_px is not None
+    canvas = similarities_from_landmarks(face.landmarks_px[None], 160).reshape(2, 3)
+    direct = crop_rgb(frame.pixels, frame.color, encoder_crop(canvas, 160), 112)
+    middle = face_views(crops_of(crops))[0]
+    assert np.abs(middle.astype(int) - direct).mean() < 1.0

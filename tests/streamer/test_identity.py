@@ -74,3 +74,28 @@ def test_the_basis_is_loaded_only_with_the_right_hash(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"\0x")
     with pytest.raises(EngineLoadError, match="SHA-256"):
         load_identity_space(manifest, tmp_path)
+
+
+def test_another_attempt_is_another_key_of_the_same_identity() -> None:
+    space, made = _space(), list[str]()
+    keys, z = _keys(space, "track", made), _member(space, 1)
+    proposed = [keys.propose(7, z, attempt) for attempt in range(3)]
+    assert made == ["7", "7.1", "7.2"]
+    assert max(float(proposed[0] @ other) for other in proposed[1:]) < 0.9
+    keys.use(7, 2)
+    assert keys.scope_id(7) == "7.2"
+    assert keys.scope_id(8) == "8"
+    keys.protect(7, z)
+    assert made[-1] == "7.2"
+    keys.keep([8])
+    assert keys.scope_id(7) == "7"
+
+
+@pytest.mark.parametrize("scope", ["recording", "camera"])
+def test_a_shared_key_stays_the_only_one(scope: str) -> None:
+    space, made = _space(), list[str]()
+    keys, z = _keys(space, scope, made), _member(space, 1)
+    keys.propose(7, z, 1)
+    keys.use(7, 1)
+    keys.protect(7, z)
+    assert len(set(made)) == 1

@@ -1,0 +1,93 @@
+"""Disguise: which of an identity's keys gives a new face that does not look like the person."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import cv2
+import numpy as np
+
+from engines.arrays import Float32Array, UInt8Array
+from engines.embedder import FaceEmbedder
+from engines.errors import EngineRunError
+from engines.face_mask import face_mask
+from engines.generator import FaceGenerator
+from streamer.likeness import seen_embeddings
+
+__all__ = ["Disguise", "KeyProposals"]
+
+# So far below the limit of the likeness guard that other views of the person rarely reach it.
+_MARGIN: Final = 0.18
+_VIEWS: Final = 2
+
+
+class KeyProposals(Protocol):
+    """Whoever knows the keys."""
+
+    def propose(self, identity_id: int, original: Float32Array, attempt: int) -> Float32Array:
+        """The (D,) unit embedding of the new face of an identity by key number ``attempt``."""
+        ...
+
+
+class Disguise:
+    """Tries keys on the best views of a person before any frame is drawn.
+
+    The angle says how far the wanted face is from the person, not how far the face is that the
+    generator makes of it: of the first keys, one in fourteen gives a face that the likeness guard
+    would refuse in some frames (docs/decisions/0068). The first key that is good enough is taken,
+    else the best of all.
+
+    Args:
+        generator: E_attr and G.
+        embedder: E_id.
+        keys: what they turn an identity into.
+        most_alike: cosine from which the likeness guard takes a face for the person.
+        attempts: keys that are tried, at least 1.
+    """
+
+    def __init__(
+        self,
+        generator: FaceGenerator,
+        embedder: FaceEmbedder,
+        keys: KeyProposals,
+        *,
+        most_alike: float,
+        attempts: int,
+    ) -> None:
+        if attempts < 1:
+            raise ValueError(f"at least one key must be tried, not {attempts}")
+        self._generator, self._embedder, self._keys = generator, embedder, keys
+        self._enough = most_alike - _MARGIN
+        self._attempts = attempts
+
+    def attempt(self, identity_id: int, original: Float32Array, canvases: UInt8Array) -> int:
+        """The number of the key to use, from 0.
+
+        Args:
+            identity_id: whose.
+            original: (D,) unit embedding of the person.
+            canvases: (K, S, S, 3) uint8 RGB aligned views, best first, K >= 1.
+        """
+        views = self._sized(canvases[:_VIEWS])
+        likest: list[float] = []
+        for number in range(self._attempts):
+            wanted = self._keys.propose(identity_id, original, number)
+            try:
+                likest.append(self._likeness(views, wanted, original))
+            except EngineRunError:
+                return 0  # whoever draws the face meets the failure, and covers
+            if likest[-1] < self._enough:
+                return number
+        return int(np.argmin(likest))
+
+    def _likeness(self, views: UInt8Array, wanted: Float32Array, original: Float32Array) -> float:
+        """Cosine with the person of that new face which is most like them."""
+        faces, alphas = self._generator.generate(views, np.repeat(wanted[None], len(views), axis=0))
+        masks = alphas * face_mask(self._generator.crop_size_px)
+        return float((seen_embeddings(self._embedder, views, faces, masks) @ original).max())
+
+    def _sized(self, canvases: UInt8Array) -> UInt8Array:
+        size = self._generator.crop_size_px
+        if canvases.shape[1] == size:
+            return canvases
+        return np.stack([cv2.resize(view, (size, size)) for view in canvases])

@@ -1,0 +1,109 @@
+"""The choice of a key: the first whose new face is unlike the person, else the best of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from engines.arrays import AnyArray, Float32Array
+from engines.embedder import FaceEmbedder
+from engines.errors import EngineRunError
+from engines.generator import FaceGenerator
+from engines.types import TensorSpec
+from streamer.disguise import Disguise
+from tests.factories import CROP_PX, FakeEngine, generator_engine
+
+ORIGINAL = np.eye(512, dtype=np.float32)[0]
+VIEWS = np.full((3, CROP_PX, CROP_PX, 3), 128, np.uint8)
+
+
+class Keys:
+    """Proposes identities that say which key they are of."""
+
+    def propose(self, identity_id: int, original: Float32Array, attempt: int) -> Float32Array:
+        del original
+        wanted = np.zeros(512, np.float32)
+        wanted[0], wanted[1] = attempt, identity_id
+        return wanted
+
+
+def _paints_the_key(inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """A face as bright as the number of its key, and of the view in the batch."""
+    crop, wanted = inputs["crop"], inputs["identity"]
+    value = -0.8 + 0.2 * wanted[:, 0] + 0.02 * np.arange(len(crop))
+    face = np.broadcast_to(value[:, None, None, None], crop.shape).astype(np.float32)
+    return {"face": face, "alpha": np.ones_like(crop[:, :1])}
+
+
+class Likeness:
+    """An encoder that sees how alike the faces of each key are, view by view."""
+
+    def __init__(self, *cosines: tuple[float, float]) -> None:
+        self._cosines = cosines
+        self.views: list[int] = []
+        engine = FakeEngine(
+            (TensorSpec("x", (None, 3, 112, 112), "float32"),),
+            (TensorSpec("y", (None, 512), "float32"),),
+            self._answer,
+        )
+        self.embedder = FaceEmbedder(engine)
+
+    def _answer(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        (crops,) = inputs.values()
+        found = np.zeros((len(crops), 512), np.float32)
+        for row, crop in enumerate(crops):
+            # The middle of the face is only the new one.
+            steps = (float(crop[0, 56, 56]) + 0.8) / 0.2
+            cosine = self._cosines[int(steps + 0.3)][row]
+            found[row, :2] = cosine, (1 - cosine**2) ** 0.5
+        self.views.append(len(crops))
+        return {"y": found}
+
+
+def _chosen(likeness: Likeness, *, attempts: int = 4, answer: object = _paints_the_key) -> int:
+    generator = FaceGenerator(generator_engine(answer))  # type: ignore[arg-type]  # one raises
+    disguise = Disguise(generator, likeness.embedder, Keys(), most_alike=0.33, attempts=attempts)
+    return disguise.attempt(7, ORIGINAL, VIEWS)
+
+
+def test_the_first_key_is_taken_when_it_hides_the_person() -> None:
+    likeness = Likeness((0.05, 0.1))
+    assert _chosen(likeness) == 0
+    assert likeness.views == [2]  # the two best views, once
+
+
+def test_the_next_key_is_tried_when_one_view_looks_like_the_person() -> None:
+    assert _chosen(Likeness((0.0, 0.3), (0.2, 0.0), (0.1, 0.1), (0.0, 0.0))) == 2
+
+
+def test_of_keys_that_are_all_alike_the_least_is_taken() -> None:
+    likeness = Likeness((0.4, 0.2), (0.25, 0.3), (0.2, 0.26), (0.5, 0.1))
+    assert _chosen(likeness) == 2
+    assert len(likeness.views) == 4
+
+
+def test_no_more_keys_are_tried_than_allowed() -> None:
+    assert _chosen(Likeness((0.4, 0.4), (0.3, 0.3), (0.0, 0.0)), attempts=2) == 1
+
+
+def test_a_generator_that_fails_leaves_the_first_key() -> None:
+    def fails(inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        raise EngineRunError("device lost")
+
+    assert _chosen(Likeness(), answer=fails) == 0
+
+
+def test_views_of_another_size_are_scaled() -> None:
+    likeness = Likeness((0.05, 0.1))
+    generator = FaceGenerator(generator_engine(_paints_the_key))
+    disguise = Disguise(generator, likeness.embedder, Keys(), most_alike=0.33, attempts=1)
+    assert disguise.attempt(7, ORIGINAL, np.full((1, 200, 200, 3), 128, np.uint8)) == 0
+    assert likeness.views == [1]
+
+
+def test_at_least_one_key_is_tried() -> None:
+    generator = FaceGenerator(generator_engine(_paints_the_key))
+    with pytest.raises(ValueError, match="at least one key"):
+        Disguise(generator, Likeness().embedder, Keys(), most_alike=0.33, attempts=0)
