@@ -16,7 +16,14 @@ from benchmarks.source_faces import FACE_SCORE, MIN_FACE_PX, longer_side
 from benchmarks.video_io import decode, write_video
 from engines.arrays import Float32Array, UInt8Array
 
-__all__ = ["CodedClip", "SourceFace", "read_code", "resized", "write_coded_clip"]
+__all__ = [
+    "CodedClip",
+    "SourceFace",
+    "read_code",
+    "resized",
+    "write_coded_clip",
+    "write_resized_clip",
+]
 
 _BITS: Final = 16
 _CHECK_BITS: Final = 4
@@ -46,7 +53,7 @@ def read_code(bgr: UInt8Array) -> int | None:
     """The number in a picture of `write_coded_clip`; None where it cannot be read.
 
     Args:
-        bgr: (H, W, 3) uint8 of the clip's own size.
+        bgr: (H, W, 3) uint8 as the camera gave it, not scaled.
     """
     top, bits, inner = bgr.shape[0] - 2 * _CELL_PX, 0, slice(3, _CELL_PX - 3)
     for place in range(_BITS + _CHECK_BITS):
@@ -87,8 +94,30 @@ def write_coded_clip(
         rate_hz: frames a second.
     """
     card_px = size_hw[0] * 5 // 9
+    return _encoded(path, _frames(count, faces, size_hw, card_px), rate_hz)
+
+
+def write_resized_clip(path: Path, clip: Path, size_hw: tuple[int, int], *, rate_hz: int) -> Path:
+    """Write a coded clip once more at another size, so that its faces can be judged by the first.
+
+    Args:
+        path: where to.
+        clip: written by `write_coded_clip`.
+        size_hw: size of a frame.
+        rate_hz: frames a second.
+    """
+
+    def frames() -> Iterator[UInt8Array]:
+        for number, frame in enumerate(decode(clip)):
+            canvas = resized(frame.bgr, size_hw).copy()
+            _code_into(canvas, number)
+            yield canvas
+
+    return _encoded(path, frames(), rate_hz)
+
+
+def _encoded(path: Path, frames: Iterator[UInt8Array], rate_hz: int) -> Path:
     options = {"preset": "ultrafast", "crf": "20", "g": str(rate_hz), "bf": "0"}
-    frames = _frames(count, faces, size_hw, card_px)
     write_video(path, frames, rate_hz=rate_hz, options=options)
     return path
 
@@ -152,4 +181,6 @@ def resized(bgr: UInt8Array, size_hw: tuple[int, int]) -> UInt8Array:
     """A picture at another size, for outputs that were scaled."""
     if bgr.shape[:2] == size_hw:
         return bgr
-    return np.asarray(cv2.resize(bgr, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    shrinks = size_hw[0] < bgr.shape[0]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(bgr, size_hw[::-1], interpolation=how), np.uint8)

@@ -40,12 +40,21 @@ class LiveExposure:
     max_correlation: float
 
 
-def _change(face: SourceFace, shown: UInt8Array) -> FaceChange | None:
+def _change(face: SourceFace, shown: UInt8Array, scale: float) -> FaceChange | None:
     left, top = face.origin_xy_px
     height, width = face.around.shape[:2]
     part = shown[top : top + height, left : left + width]
     offset = np.array([left, top, left, top], np.float32)
-    return compare_face(face.around, part, face.box_xyxy_px - offset)
+    return compare_face(_as_shown(face.around, scale), part, face.box_xyxy_px - offset)
+
+
+def _as_shown(bgr: UInt8Array, scale: float) -> UInt8Array:
+    """What is left of a picture that was smaller on its way: without this, none is like itself."""
+    if scale >= 1:
+        return bgr
+    height, width = bgr.shape[:2]
+    small = resized(bgr, (max(1, round(height * scale)), max(1, round(width * scale))))
+    return resized(small, (height, width))
 
 
 def _readable(path: Path) -> Iterable[DecodedFrame]:
@@ -67,7 +76,8 @@ class _Judge:
     def judge(self, name: str, frame: DecodedFrame) -> None:
         """Compare a frame with the one that it was, or all that it may have been."""
         shown = resized(frame.bgr, self._clip.size_hw)
-        code = read_code(shown)
+        scale = frame.bgr.shape[0] / self._clip.size_hw[0]
+        code = read_code(frame.bgr)  # drawn in pixels of the picture's own size
         self.frames += 1
         self.readable += code is not None
         self._last = self._last if code is None else code
@@ -75,10 +85,10 @@ class _Judge:
         slack = self._slack if code is not None else max(self._slack, 30)
         for number in range(self._last - slack, self._last + slack + 1):
             for face in self._clip.faces.get(number, ()):
-                self._compare(f"{name} frame {self.frames} (clip {number})", face, shown)
+                self._compare(f"{name} frame {self.frames} (clip {number})", face, shown, scale)
 
-    def _compare(self, where: str, face: SourceFace, shown: UInt8Array) -> None:
-        change = _change(face, shown)
+    def _compare(self, where: str, face: SourceFace, shown: UInt8Array, scale: float) -> None:
+        change = _change(face, shown, scale)
         if change is None:
             return
         self.faces += 1

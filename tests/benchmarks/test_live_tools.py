@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks.live_clip import CodedClip, read_code, write_coded_clip
+from benchmarks.live_clip import CodedClip, read_code, write_coded_clip, write_resized_clip
 from benchmarks.live_exposure import judge_outputs
 from benchmarks.live_proxy import RtspProxy, _Held, _whole
 from benchmarks.live_tap import TransportTap
@@ -60,6 +60,17 @@ def test_a_clip_that_is_only_encoded_anew_is_exposed_everywhere(
     out = tmp_path / "out.mkv"
     frames = (frame.bgr for frame in decode(clip.path))
     write_video(out, frames, options={"preset": "ultrafast", "crf": "28"})
+    found = judge_outputs(clip, [out])
+    assert (found.frames, found.readable, found.faces) == (30, 30, 30)
+    assert len(found.exposed) == 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size_hw", [(240, 426), (540, 960)])
+def test_a_clip_of_another_size_is_exposed_everywhere_as_well(
+    clip: CodedClip, size_hw: tuple[int, int], tmp_path: Path
+) -> None:
+    out = write_resized_clip(tmp_path / "out.mp4", clip.path, size_hw, rate_hz=25)
     found = judge_outputs(clip, [out])
     assert (found.frames, found.readable, found.faces) == (30, 30, 30)
     assert len(found.exposed) == 30
