@@ -156,6 +156,28 @@ def test_a_reload_restarts_only_what_changed(tmp_path: Path) -> None:
         wait_until(lambda: not _exists(pids["c"]))
 
 
+def test_the_signal_for_a_reload_is_heard(tmp_path: Path) -> None:
+    """The supervisor runs on the main thread here, which alone may take signals."""
+    run = _Run(_site(tmp_path, {"old": "rtsp://a/"}))
+    is_gone: list[bool] = []
+
+    def change() -> None:
+        try:
+            run.pid("old")
+            _site(tmp_path, {"new": "rtsp://b/"})
+            os.kill(os.getpid(), signal.SIGHUP)
+            wait_until(lambda: run.is_live("new"))
+            is_gone.append(run.board.get("old") is None)
+        finally:
+            run.stop.set()
+
+    changer = threading.Thread(target=change, daemon=True)
+    changer.start()
+    run.supervisor.run(run.stop)
+    changer.join(timeout=20)
+    assert is_gone == [True]
+
+
 def test_a_broken_file_changes_nothing(tmp_path: Path) -> None:
     path = _site(tmp_path, {"a": "rtsp://a/"})
     with _running(path) as run:
