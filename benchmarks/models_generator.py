@@ -7,11 +7,12 @@ generator and the mask are the product's own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.encoder_views import h264
 from benchmarks.generator_groups import worst_groups
@@ -24,6 +25,7 @@ from benchmarks.generator_judges import (
     psnr_ssim_mae,
 )
 from benchmarks.generator_material import LEVELS, HeldOut, Product, key_of, load_held_out
+from benchmarks.key_choice import choose_attempts
 from engines.arrays import Float32Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER
 from training.teachers import load_teachers
@@ -33,6 +35,7 @@ __all__ = ["evaluate"]
 _CRF: Final = 23
 _PX_256: Final = 256 / 160
 _TIMED_CALLS: Final = 40
+_NEXT_KEY: Final = 1000  # between the numbers of a password's keys
 
 
 def evaluate(
@@ -80,10 +83,11 @@ class _Run:
         self.originals = held.crops[held.probes]
         self.identities = product.embed(self.originals)
         self.levels = np.random.default_rng(0).integers(0, LEVELS, len(held.probes))
-        self.wanted = self.turned(self.identities, 1)
+        self.first_key = self._made_by([key_of(1)] * len(self.originals))
+        self.keys = self._hiding_keys(1)
+        self.wanted = self.turned(self.identities, self.keys)
         self.protected = product.make(self.originals, self.wanted)
-        other = self.turned(self.identities, 2)
-        self.other_key = product.make(self.originals, other)
+        self.other_key = self._made_by(self._hiding_keys(2))
         self.compressed = h264(self.protected, crf=_CRF)
         self.recovered = {
             "assisted": product.make(self.protected, self.identities),
@@ -91,20 +95,46 @@ class _Run:
             "assisted_h264_crf23": product.make(self.compressed, self.identities),
             "generative_h264_crf23": self._read_and_turn_back(self.compressed),
         }
-        wrong = self.turned(product.embed(self.protected), 3, back=True)
+        wrong_keys = [key_of(3)] * len(self.originals)
+        wrong = self.turned(product.embed(self.protected), wrong_keys, back=True)
         self.wrong_key = product.make(self.protected, wrong)
 
-    def turned(self, identities: Float32Array, key: int, *, back: bool = False) -> Float32Array:
-        """Each identity under a password and its face's level."""
+    def turned(
+        self, identities: Float32Array, keys: Sequence[bytes], *, back: bool = False
+    ) -> Float32Array:
+        """Each identity under its own key and its face's level."""
         turn = self.product.turn
         rows = [
-            turn(z[None], key_of(key), int(level), back=back)
-            for z, level in zip(identities, self.levels, strict=True)
+            turn(z[None], key, int(level), back=back)
+            for z, key, level in zip(identities, keys, self.levels, strict=True)
         ]
         return np.concatenate(rows)
 
+    def _made_by(self, keys: Sequence[bytes]) -> UInt8Array:
+        return self.product.make(self.originals, self.turned(self.identities, keys))
+
+    def _hiding_keys(self, password: int) -> list[bytes]:
+        """The keys that the product would take under a password."""
+        turn = self.product.turn
+
+        def key(attempt: int) -> bytes:
+            return key_of(password + _NEXT_KEY * attempt)
+
+        def likeness(rows: NDArray[np.int64], attempt: int) -> Float32Array:
+            identities, levels = self.identities[rows], self.levels[rows]
+            wanted = np.concatenate(
+                [
+                    turn(z[None], key(attempt), int(level))
+                    for z, level in zip(identities, levels, strict=True)
+                ]
+            )
+            found = self.product.embed(self.product.make(self.originals[rows], wanted))
+            return np.asarray((found * identities).sum(1), np.float32)
+
+        return [key(int(n)) for n in choose_attempts(len(self.originals), likeness)]
+
     def _read_and_turn_back(self, faces: UInt8Array) -> UInt8Array:
-        back = self.turned(self.product.embed(faces), 1, back=True)
+        back = self.turned(self.product.embed(faces), self.keys, back=True)
         return self.product.make(faces, back)
 
     def read_back(self) -> dict[str, float]:
@@ -130,6 +160,7 @@ class _Run:
 
         figures = {
             "protection_sr": 1.0 - float(judge.same(made, original).mean()),
+            "protection_sr_first_key": differs(self.first_key),
             "protection_sr_other_picture": 1.0 - float(judge.same(made, gallery[people]).mean()),
             "rank1_reidentified": float((judge.nearest(made, gallery) == people).mean()),
             "rank1_originals": float((judge.nearest(original, gallery) == people).mean()),

@@ -42,12 +42,10 @@ def protect(
     anonymizer: Anonymizer, crops: UInt8Array, policy: Policy, seed: int, *purpose: object
 ) -> UInt8Array:
     """The crops under a policy, with the keys of a purpose."""
-    wanted = anonymizer.turned(
-        anonymizer.identities(crops),
-        keys_for(policy, len(crops), *purpose),
-        angles_for(policy, len(crops), seed),
-        kind=policy.kind,
-    )
+    angles = angles_for(policy, len(crops), seed)
+    first = keys_for(policy, len(crops), *purpose)
+    keys = anonymizer.hiding_keys(crops, first, angles, policy)
+    wanted = anonymizer.turned(anonymizer.identities(crops), keys, angles, kind=policy.kind)
     return anonymizer.protected(crops, wanted)
 
 

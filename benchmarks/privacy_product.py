@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.generator_material import Product
 from benchmarks.judges_cache import Memo
+from benchmarks.key_choice import choose_attempts
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.identity import load_identity_space
@@ -64,6 +66,10 @@ def angles_for(policy: Policy, count: int, seed: int) -> Float64Array:
     rng = np.random.default_rng([seed, 1])
     levels = np.concatenate([rng.permutation(_LEVELS) for _ in range(0, count, _LEVELS)])
     return np.array([angle_for_level(int(level)) for level in levels[:count]])
+
+
+def _nth_key(key: bytes, attempt: int) -> bytes:
+    return secret_key(key, attempt) if attempt else key
 
 
 class Anonymizer:
@@ -144,6 +150,34 @@ class Anonymizer:
             back = rotator.unrotate(self._space.coordinates(identity), norm=norm)
             out.append(self._space.embedding(back))
         return np.stack(out)
+
+    def hiding_keys(
+        self,
+        crops: UInt8Array,
+        keys: Sequence[bytes],
+        angles_deg: Float64Array,
+        policy: Policy,
+    ) -> list[bytes]:
+        """The keys that the product would take: where each face has its own, the first good one.
+
+        Args:
+            crops: (N, 160, 160, 3) uint8 RGB.
+            keys: the first key of each.
+            angles_deg: (N,).
+            policy: rotation and scope.
+        """
+        if policy.scope != "track":
+            return list(keys)
+        identities = self.identities(crops)
+
+        def likeness(rows: NDArray[np.int64], attempt: int) -> Float32Array:
+            tried = [_nth_key(keys[row], attempt) for row in rows]
+            wanted = self.turned(identities[rows], tried, angles_deg[rows], kind=policy.kind)
+            found = self.identities(self.protected(crops[rows], wanted))
+            return np.asarray((found * identities[rows]).sum(1), np.float32)
+
+        chosen = choose_attempts(len(keys), likeness)
+        return [_nth_key(key, int(n)) for key, n in zip(keys, chosen, strict=True)]
 
     def protected(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         """The crops with new faces pasted in; (N, 160, 160, 3) uint8 RGB."""

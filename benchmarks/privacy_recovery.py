@@ -45,8 +45,9 @@ class Protected:
 def protect_sample(anonymizer: Anonymizer, sample: Sample, policy: Policy) -> Protected:
     """The probes under a policy."""
     count = len(sample.probes)
-    keys = keys_for(policy, count, "sample", sample.seed)
     angles = angles_for(policy, count, sample.seed)
+    first = keys_for(policy, count, "sample", sample.seed)
+    keys = anonymizer.hiding_keys(sample.probes, first, angles, policy)
     identities = anonymizer.identities(sample.probes)
     wanted = anonymizer.turned(identities, keys, angles, kind=policy.kind)
     made = anonymizer.protected(sample.probes, wanted)

@@ -14,10 +14,10 @@ from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.likeness import seen_embeddings
 
-__all__ = ["Disguise", "KeyProposals"]
+__all__ = ["MARGIN", "Disguise", "KeyProposals"]
 
 # So far below the limit of the likeness guard that other views of the person rarely reach it.
-_MARGIN: Final = 0.18
+MARGIN: Final = 0.18
 _VIEWS: Final = 2
 
 
@@ -57,7 +57,7 @@ class Disguise:
         if attempts < 1:
             raise ValueError(f"at least one key must be tried, not {attempts}")
         self._generator, self._embedder, self._keys = generator, embedder, keys
-        self._enough = most_alike - _MARGIN
+        self._enough = most_alike - MARGIN
         self._attempts = attempts
 
     def attempt(self, identity_id: int, original: Float32Array, canvases: UInt8Array) -> int:
