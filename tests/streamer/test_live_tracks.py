@@ -5,18 +5,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from engines.arrays import UInt8Array
+from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
+from engines.generator import FaceGenerator
 from engines.types import Detections, TensorSpec
 from streamer.aligner import template_px
 from streamer.analysis import AnalysisOptions
+from streamer.disguise import Disguise
 from streamer.frames import ColorSpec, Frame
 from streamer.live_tracks import LiveTracks, PlannedFrame
 from streamer.look_back import LookBackOptions
 from streamer.reassociation import ReassociationOptions
 from streamer.scene_cut import SceneCutOptions
 from streamer.tracker import TrackerOptions
-from tests.factories import FakeEngine
+from tests.factories import FakeEngine, generator_engine, inverting
 
 DEPTH = 3
 OPTIONS = AnalysisOptions(
@@ -137,3 +139,22 @@ def test_a_track_that_never_got_an_identity_ends_as_well() -> None:
 def test_nothing_is_lost_at_any_depth(depth: int) -> None:
     tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=depth)
     assert len(_run(tracks, [True, False] * 6) + tracks.flush()) == 12
+
+
+def test_each_identity_gets_its_key_once_and_it_is_forgotten_with_it() -> None:
+    generator = FaceGenerator(generator_engine(inverting))
+    asked: list[tuple[int, int]] = []
+
+    class Keys:
+        def propose(self, identity_id: int, original: Float32Array, attempt: int) -> Float32Array:
+            asked.append((identity_id, attempt))
+            return original
+
+    # The encoder sees the same person everywhere, so that every key is tried.
+    disguise = Disguise(generator, _embedder(), Keys(), most_alike=0.33, attempts=3)
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=0, disguise=disguise)
+    _run(tracks, [True] * 30)
+    assert asked == [(1, 0), (1, 1), (1, 2)]
+    assert tracks.attempts == {1: 0}
+    _run(tracks, [False] * 400, start=30)
+    assert tracks.attempts == {}
