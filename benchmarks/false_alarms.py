@@ -32,6 +32,8 @@ class FalseAlarm:
 
 _FOUND: Final = (
     FalseAlarm("cockatoo_no_face", (0, 279), None, "a bird's head"),
+    FalseAlarm("crowd_arcade_1080p", (31, 31), (1287, 502, 1343, 576), "a head from behind"),
+    FalseAlarm("crowd_arcade_1080p", (91, 91), (-9, 441, 244, 890), "hair and wall over a face"),
     FalseAlarm("mask_turn_hands", (52, 52), (552, 189, 612, 257), "an ear"),
 )
 _SAME_PLACE_OVERLAP: Final = 0.5
