@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from training.generator_data import face_weights, turned  # noqa: E402 - after the skip
+from training.generator_data import face_weights, turned
 
 
 def _heads(*asides: float) -> np.ndarray:
