@@ -18,6 +18,7 @@ __all__ = ["Faults", "RtspProxy"]
 _HOST: Final = "127.0.0.1"
 _CLIENT_PORT: Final = re.compile(rb"client_port=(\d+)-(\d+)")
 _RTP_MARKER: Final = 0x80
+_RTP_HEADER: Final = 12
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class Faults:
         loss_ratio: share of packets that vanish.
         reorder_ratio: share of packets that come after the next ones.
         corrupt_ratio: share of packets in which bytes of the payload are changed.
+        header_ratio: share of packets whose NAL unit says to be of another kind.
         time_shift: added to RTP time stamps, in their units.
         is_stalled: nothing is relayed, connections stay open.
         is_refusing: new connections are closed at once.
@@ -36,6 +38,7 @@ class Faults:
     loss_ratio: float = 0.0
     reorder_ratio: float = 0.0
     corrupt_ratio: float = 0.0
+    header_ratio: float = 0.0
     time_shift: int = 0
     is_stalled: bool = False
     is_refusing: bool = False
@@ -117,6 +120,8 @@ class RtspProxy:
             return
         if faults.corrupt_ratio and chance() < faults.corrupt_ratio:
             packet = self._corrupted(packet)
+        if faults.header_ratio and chance() < faults.header_ratio:
+            packet = self._of_another_kind(packet)
         if faults.time_shift:
             (stamp,) = struct.unpack_from(">I", packet, 4)
             shifted = struct.pack(">I", (stamp + faults.time_shift) % (1 << 32))
@@ -138,6 +143,10 @@ class RtspProxy:
             if len(damaged) > 20:
                 damaged[self._random.randrange(16, len(damaged))] = self._random.randrange(256)
         return bytes(damaged)
+
+    def _of_another_kind(self, packet: bytes) -> bytes:
+        head = packet[_RTP_HEADER] ^ self._random.randrange(1, 256)
+        return packet[:_RTP_HEADER] + bytes([head]) + packet[_RTP_HEADER + 1 :]
 
     def wait_while_stalled(self) -> None:
         """Wait until packets may pass again."""

@@ -148,6 +148,17 @@ def test_corruption_changes_the_payload_only(proxy: RtspProxy) -> None:
     assert len(got[0]) == len(packet)
 
 
+@pytest.mark.network
+def test_a_nal_unit_may_get_another_kind(proxy: RtspProxy) -> None:
+    held, got = _Held(), list[bytes]()
+    proxy.faults.header_ratio = 1.0
+    packet = _packet(1)
+    for _ in range(20):
+        proxy.relay(1, packet, held, got.append)
+    assert all(one[:12] + one[13:] == packet[:12] + packet[13:] for one in got)
+    assert all(one[12] != packet[12] for one in got)
+
+
 def test_messages_and_packets_are_told_apart() -> None:
     answer = b"RTSP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nbody"
     packet = b"$\x00" + struct.pack(">H", 5) + b"12345"
