@@ -7,8 +7,14 @@ not be covered; 6 key log; 7 wrong password; 8 done, but the input was damaged o
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+
+from engines.thread_limits import THREAD_LIMITS
+
+# Before anything imports NumPy or OpenCV, which look only once; what the user has set stays.
+os.environ.update({**THREAD_LIMITS, **os.environ})
 
 from engines.errors import AnonymizerError
 from streamer.cli.parser import build_parser

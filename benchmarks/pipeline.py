@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
+
+from engines.thread_limits import THREAD_LIMITS
+
+# As the command sets them.
+os.environ.update({**THREAD_LIMITS, **os.environ})
 
 from benchmarks.clips import BenchmarkError
 from benchmarks.portraits_video import MAX_FACES, write_portraits

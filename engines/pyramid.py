@@ -67,10 +67,21 @@ def shrunk(canvas: UInt8Array, box: Letterbox, factor: int) -> tuple[UInt8Array,
     """Shrink a network input ``(H, W, 3) uint8`` to a fraction of its sides."""
     height, width = (max(side // factor, 1) for side in box.content_hw)
     content = canvas[: box.content_hw[0], : box.content_hw[1]]
-    small = np.asarray(cv2.resize(content, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    small = padded_to_multiple(small)
+    small = padded_to_multiple(_averaged(content, (height, width), factor))
     canvas_hw = (small.shape[0], small.shape[1])
     return small, replace(box, content_hw=(height, width), canvas_hw=canvas_hw)
+
+
+def _averaged(content: UInt8Array, size_hw: tuple[int, int], factor: int) -> UInt8Array:
+    """The content at another size, each pixel the mean of those it stands for."""
+    height, width = size_hw
+    if factor > 1 and factor % 2 and content.shape[:2] == (factor * height, factor * width):
+        # Half the time and, with no ties in means of an odd count, the same bits.
+        means = cv2.blur(content, (factor, factor), anchor=(0, 0))
+        small = cv2.resize(means, (width, height), interpolation=cv2.INTER_NEAREST)
+    else:
+        small = cv2.resize(content, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 def merge_looks(

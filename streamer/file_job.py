@@ -20,6 +20,7 @@ from streamer.job_log_open import open_job_log
 from streamer.job_options import (
     analysis_options,
     face_finder,
+    file_encoder_threads,
     make_disguise,
     make_renderer,
     sink_options,
@@ -144,7 +145,11 @@ class _FileJob:
 
     @contextmanager
     def _open_sink(self) -> Iterator[Sink]:
-        options = sink_options(self._config, overwrite=self._request.overwrite)
+        options = sink_options(
+            self._config,
+            overwrite=self._request.overwrite,
+            encoder_threads=file_encoder_threads(self._config, self._workers),
+        )
         sink = open_sink(self._request.out, self._info, options=options, notices=self.notices)
         try:
             yield sink

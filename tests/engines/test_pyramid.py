@@ -52,6 +52,14 @@ def test_padding_is_not_shrunk_into_the_picture() -> None:
     assert (small[180:] == 127).all()
 
 
+def test_a_third_is_the_mean_of_its_pixels() -> None:
+    box = fit_free((540, 960), long_side_px=960, most_enlarged=1.0)
+    canvas = np.random.default_rng(3).integers(0, 256, (*box.canvas_hw, 3)).astype(np.uint8)
+    small, _ = shrunk(canvas, box, 3)
+    blocks = canvas[:540].reshape(180, 3, 320, 3, 3).astype(np.float64)
+    np.testing.assert_array_equal(small[:180], np.rint(blocks.mean((1, 3))))
+
+
 def test_the_coarse_look_is_of_one_size() -> None:
     assert [coarse_factor(side) for side in (320, 640, 960, 1280)] == [2, 2, 3, 4]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from streamer.config import AppConfig, load_config
-from streamer.job_options import analysis_options, sink_options
+from streamer.job_options import analysis_options, file_encoder_threads, sink_options
 from streamer.models import load_models
 
 
@@ -22,6 +23,21 @@ def test_the_preset_is_the_sinks_own_unless_named() -> None:
     assert sink_options(AppConfig(), overwrite=False).preset == "ultrafast"
     named = AppConfig.model_validate({"video": {"preset": "medium"}})
     assert sink_options(named, overwrite=True).preset == "medium"
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "threads"), [(1, 2, 1), (2, 2, 1), (8, 16, 1), (9, 16, 2), (64, 64, 4)]
+)
+def test_one_thread_encodes_beside_eight_that_draw(
+    monkeypatch: pytest.MonkeyPatch, workers: int, cores: int, threads: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert file_encoder_threads(AppConfig(), workers) == threads
+
+
+@pytest.mark.parametrize("video", [{"preset": "medium"}, {"codec": "hevc"}])
+def test_slow_encoders_choose_their_threads_themselves(video: dict[str, str]) -> None:
+    assert file_encoder_threads(AppConfig.model_validate({"video": video}), 2) == 0
 
 
 def test_most_privacy_looks_at_every_frame() -> None:
