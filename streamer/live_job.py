@@ -20,9 +20,12 @@ from streamer.job_options import sink_options
 from streamer.key_log import Note
 from streamer.key_rotation import KeyRotation
 from streamer.latency import LatencyHistogram
+from streamer.live_draw import LiveDraw
+from streamer.live_items import Drawn, Found, Stub, TracksEnded
 from streamer.live_log import LiveLog
+from streamer.live_looks import waiting_together
 from streamer.live_outputs import OutputPlan, open_outputs, plan_outputs
-from streamer.live_process import LiveProcess, Processed, Stub, TracksEnded
+from streamer.live_process import LiveProcess
 from streamer.live_request import LiveReport, LiveRequest, OutputReport
 from streamer.live_sound import LiveSound
 from streamer.live_source import FormatChanged, LiveItem, LiveSource, Reconnected
@@ -40,13 +43,17 @@ __all__ = ["LiveReport", "LiveRequest", "anonymize_live"]
 
 # Frames that wait for the detector. More would only be older when they come out.
 _WAITING: Final = 4
+# Items that wait to be drawn; while they are as many, finding waits, and frames are dropped there.
+_PLANNED: Final = 2
+# Items that wait to be encoded.
+_DRAWN: Final = 8
 _IDLE_S: Final = 0.1
 # For an output to finish its file or say good-bye; one that hangs longer is left alone.
 _CLOSE_TIMEOUT_S: Final = 10.0
 
 
 class _LiveJob:
-    """Three threads: read, process, write; and one for each output."""
+    """Four threads: read, find, draw, write; and one for each output."""
 
     def __init__(
         self,
@@ -92,11 +99,15 @@ class _LiveJob:
         self.incoming: Channel[LiveItem] = Channel(
             _WAITING, drop_oldest=True, may_drop=lambda item: isinstance(item, Frame)
         )
-        self._outgoing: Channel[Processed] = Channel(8)
+        self._planned: Channel[Found] = Channel(_PLANNED)
+        self._outgoing: Channel[Drawn] = Channel(_DRAWN)
         self.process = LiveProcess(
-            info, models, config, self.log, self.notices,
+            info, models, config, self.log,
             status=status, dropped=lambda: self.incoming.dropped, now=now,
         )  # fmt: skip
+        self._draw_stage = LiveDraw(
+            models, config, seal=self.log.is_sealing, notices=self.notices, observer=status
+        )
         self.latency = LatencyHistogram()
         self.replaced = self.covered = self.stubs = 0
 
@@ -134,9 +145,10 @@ class _LiveJob:
 
     def run(self) -> None:
         """Until the source ends or somebody asks to stop."""
-        runner = StageRunner(self.incoming, self._outgoing)
+        runner = StageRunner(self.incoming, self._planned, self._outgoing)
         runner.add("read", self._read)
-        runner.add("process", self._process)
+        runner.add("find", self._find)
+        runner.add("draw", self._draw)
         runner.add("write", self._write)
         runner.run()
 
@@ -157,16 +169,20 @@ class _LiveJob:
             return replace(item, info=self._sound.kept(item.info))
         return self._sound.passed(item) if isinstance(item, CopiedPacket) else item
 
-    def _process(self) -> None:
-        while True:
-            item = self.incoming.receive(_IDLE_S)
-            if item is None and self.incoming.is_finished:
-                break
-            leaving = self.process.idle() if item is None else self.process.take(item)
-            for one in leaving:
-                self._outgoing.send(one)
+    def _find(self) -> None:
+        most = self.process.most_at_once
+        while not self.incoming.is_finished:
+            items = waiting_together(self.incoming, _IDLE_S, most_frames=most)
+            for one in self.process.take(items) if items else self.process.idle():
+                self._planned.send(one)
         for one in self.process.flush():
-            self._outgoing.send(one)
+            self._planned.send(one)
+        self._planned.close()
+
+    def _draw(self) -> None:
+        for item in self._planned:
+            for one in self._draw_stage.take(item):
+                self._outgoing.send(one)
         self._outgoing.close()
 
     def _write(self) -> None:
@@ -198,7 +214,8 @@ class _LiveJob:
         self.replaced += len(result.replaced)
         self.covered += len(result.filled)
         self._status.put_out(result, latency_s)
-        self._status.queues({"detect": len(self.incoming), "write": len(self._outgoing)})
+        waiting = (len(self.incoming), len(self._planned), len(self._outgoing))
+        self._status.queues(dict(zip(("detect", "draw", "write"), waiting, strict=True)))
         self._status.totals(dropped=self.incoming.dropped, key_log_bytes=self.log.size_bytes)
         faces = len(result.replaced) + len(result.filled)
         tracks = self.process.tracks.track_count
@@ -240,7 +257,7 @@ def anonymize_live(
     status = status or CameraStatus(display_name(request.url), now=now)
     plan = plan_outputs(request, config)  # what is wrong here is told before networks are loaded
     with ExitStack() as stack:
-        models = load_models(config, threads=worker_count(config))
+        models = load_models(config, threads=_network_threads(config))
         stack.callback(models.close)
         job = _LiveJob(
             request, plan, config, password, models, stack,
@@ -248,6 +265,11 @@ def anonymize_live(
         )  # fmt: skip
         job.run()
     return _report(job)
+
+
+def _network_threads(config: AppConfig) -> int:
+    """Threads of one call of a network: finding and drawing call at the same time."""
+    return config.engine.workers or max(1, worker_count(config) // 2)
 
 
 def _report(job: _LiveJob) -> LiveReport:

@@ -1,7 +1,8 @@
-"""The middle stage of a live job, with networks that say what the test wants."""
+"""Finding and drawing of a live job, with networks that say what the test wants."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,8 +23,10 @@ from streamer.config import load_config
 from streamer.frames import ColorSpec, Frame
 from streamer.identity import IdentitySpace
 from streamer.key_log import KeyLogReader, Note
+from streamer.live_draw import LiveDraw
+from streamer.live_items import Found, FrameToDraw, Stub, TracksEnded
 from streamer.live_log import LiveLog
-from streamer.live_process import LiveProcess, Processed, Stub, TracksEnded
+from streamer.live_process import LiveProcess
 from streamer.live_source import Reconnected
 from streamer.media_info import Notices
 from streamer.renderer import RenderedFrame
@@ -63,7 +66,9 @@ def _embed(feeds: dict[str, Any]) -> dict[str, Float32Array]:
 class _Job:
     """Process and log as a live job has them, one frame a step."""
 
-    def __init__(self, path: Path, rules: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, path: Path, rules: dict[str, Any] | None = None, *, most_alike: float = 0.2
+    ) -> None:
         self.now_s = 100.0
         self.detector = _Detector()
         embedder = FaceEmbedder(
@@ -84,21 +89,28 @@ class _Job:
             Path("live-camera"),
             {
                 "keylog": {"min_free_mib": 0, "seal": False, "assisted": True},
-                "cover": {"look_back_frames": 0, "extend_after_s": 0.5},
+                "cover": {
+                    "look_back_frames": 0,
+                    "extend_after_s": 0.5,
+                    "most_alike": most_alike,
+                },
                 "live": {"stub_after_s": 2.0, "stub_fps": 2.0},
                 "rules": rules or {},
             },
         )
-        notices = Notices()
+        notices, status = Notices(), CameraStatus("yard")
         self.log = LiveLog(config, PASSWORD, models, INFO, overwrite=False, notices=notices)
         self.log.begin(path, INFO, shift=0)
         self.process = LiveProcess(
-            INFO, models, config, self.log, notices,
-            status=CameraStatus("yard"), dropped=lambda: 0, now=lambda: self.now_s,
+            INFO, models, config, self.log,
+            status=status, dropped=lambda: 0, now=lambda: self.now_s,
         )  # fmt: skip
+        self.draw = LiveDraw(models, config, seal=False, notices=notices, observer=status)
         self.pts = 0
         self.ended: list[int] = []
         self.filled: list[int] = []
+        self.replaced: list[int] = []
+        self.held: list[Found] | None = None
         self.notes: list[Note] = []
         self.stubs: list[tuple[float, AnonymizedFrame]] = []
 
@@ -106,7 +118,7 @@ class _Job:
         self.detector.is_there = is_there
         for _ in range(round(seconds * RATE_HZ)):
             frame = Frame(_PIXELS, ColorSpec(), self.pts, INFO.time_base, self.pts)
-            for item in self.process.take(frame):
+            for item in self.process.take([frame]):
                 self._write(item)
             self.pts += 1
             self.now_s += 1 / RATE_HZ
@@ -119,20 +131,31 @@ class _Job:
                 self._write(item)
 
     def lose(self) -> None:
-        for item in self.process.take(Reconnected(1.0, 1)):
+        for item in self.process.take([Reconnected(1.0, 1)]):
             self._write(item)
 
-    def _write(self, item: Processed) -> None:
-        if isinstance(item, RenderedFrame):
-            self.log.add(item.records, item.result.frame.pts)
-            self.filled.append(len(item.result.replaced) + len(item.result.filled))
-        elif isinstance(item, Note):
-            self.notes.append(item)
-        elif isinstance(item, Stub):
-            self.stubs.append((self.now_s, item.frame))
-        elif isinstance(item, TracksEnded):
-            self.log.forget(item.track_ids)
-            self.ended += item.track_ids
+    def draw_held(self) -> None:
+        """Draw what was only found since `held` was made a list."""
+        held, self.held = self.held or [], None
+        for found in held:
+            self._write(found)
+
+    def _write(self, found: Found) -> None:
+        if self.held is not None:
+            self.held.append(found)
+            return
+        for item in self.draw.take(found):
+            if isinstance(item, RenderedFrame):
+                self.log.add(item.records, item.result.frame.pts)
+                self.filled.append(len(item.result.replaced) + len(item.result.filled))
+                self.replaced.append(len(item.result.replaced))
+            elif isinstance(item, Note):
+                self.notes.append(item)
+            elif isinstance(item, Stub):
+                self.stubs.append((self.now_s, item.frame))
+            elif isinstance(item, TracksEnded):
+                self.log.forget(item.track_ids)
+                self.ended += item.track_ids
 
 
 @pytest.mark.parametrize("away", ["leaves the picture", "connection lost"])
@@ -199,3 +222,33 @@ def test_each_time_a_known_face_begins_to_be_shown_is_noted(tmp_path: Path) -> N
     other.show(1.0, is_there=True)
     assert other.filled == [1] * RATE_HZ
     assert other.notes == []
+
+
+def test_drawing_that_comes_late_draws_what_was_known_when_it_was_planned(tmp_path: Path) -> None:
+    """Finding has gone on by then: it has lost the camera, and who was there."""
+    at_once, late = (_Job(tmp_path / f"{name}.vskl", most_alike=1.0) for name in ("one", "late"))
+    late.held = []
+    for job in (at_once, late):
+        job.show(1.0, is_there=True)
+        job.lose()
+        job.show(0.4, is_there=False)
+    late.draw_held()
+    assert late.filled == at_once.filled
+    assert late.replaced == at_once.replaced
+    assert sum(late.replaced) > RATE_HZ / 2
+
+
+def test_a_frame_that_was_planned_before_a_face_was_known_is_covered(tmp_path: Path) -> None:
+    """Drawing must not know more than the key log knew: it gets what was planned and no more."""
+    job = _Job(tmp_path / "yard.vskl", most_alike=1.0)
+    job.show(1.0, is_there=True)
+    job.held = []
+    job.show(1 / RATE_HZ, is_there=True)
+    (planned,) = (item for item in job.held if isinstance(item, FrameToDraw))
+    assert len(planned.new_faces) == 1
+    (known,) = job.draw.take(planned)
+    (unknown,) = job.draw.take(replace(planned, new_faces={}))
+    assert isinstance(known, RenderedFrame)
+    assert isinstance(unknown, RenderedFrame)
+    assert (len(known.result.replaced), len(known.result.filled)) == (1, 0)
+    assert (len(unknown.result.replaced), len(unknown.result.filled)) == (0, 1)
