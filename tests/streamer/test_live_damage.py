@@ -157,7 +157,7 @@ def test_a_detector_that_dies_ends_the_job_and_nothing_more_comes_out(
     with _running(coded_clip, [tmp_path / "out.mkv"]) as (run, _):
         run.join(PATIENCE_S)
         assert run.error is error
-    assert "process" in str(getattr(error, "__notes__", ""))
+    assert "in stage find" in str(getattr(error, "__notes__", ""))
     assert _judged(coded_clip, tmp_path).frames > 0
 
 
