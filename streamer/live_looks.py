@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from engines.types import Detections
 from streamer.channel import Channel
@@ -13,6 +14,9 @@ from streamer.scene_cut import thumbnail
 from streamer.sparse_finder import Sample, SparseFinder, SparseOptions
 
 __all__ = ["LiveLooks", "waiting_together"]
+
+# Looks that are farther apart prove less (docs/decisions/0040), and more frames at once come later.
+_MOST_AT_ONCE: Final = 2
 
 
 def waiting_together(
@@ -63,7 +67,7 @@ class LiveLooks:
     @property
     def most_at_once(self) -> int:
         """How many frames that wait are worth taking together."""
-        return self._finder.options.stride
+        return min(self._finder.options.stride, _MOST_AT_ONCE)
 
     def find(self, frames: Sequence[Frame]) -> list[Detections]:
         """The faces of the next frames, at least one, in order.

@@ -67,7 +67,7 @@ class _Job:
     """Process and log as a live job has them, one frame a step."""
 
     def __init__(
-        self, path: Path, rules: dict[str, Any] | None = None, *, most_alike: float = 0.2
+        self, path: Path, rules: dict[str, Any] | None = None, *, most_alike: float = 0.33
     ) -> None:
         self.now_s = 100.0
         self.detector = _Detector()
