@@ -12,7 +12,7 @@ from engines.embedder import FaceEmbedder
 from engines.types import Detections
 from streamer.best_crops import BestCrops, face_views
 from streamer.channel import Channel
-from streamer.disguise import Disguise
+from streamer.disguise import Disguise, pack_views, unpack_views
 from streamer.face_finder import FaceFinder
 from streamer.frames import Frame
 from streamer.identity import identify
@@ -79,17 +79,17 @@ class _FirstPass:
     """State of the pass: tracker, table, the best views of each track and their embeddings."""
 
     def __init__(
-        self, options: AnalysisOptions, embedder: FaceEmbedder, disguise: Disguise | None
+        self, options: AnalysisOptions, embedder: FaceEmbedder, *, keeps_views: bool
     ) -> None:
         self._tracker = Tracker(options.tracker)
         self._cuts = SceneCut(options.scene_cut)
         self._crops = BestCrops()
-        self._embedder, self._disguise = embedder, disguise
+        self._embedder, self._keeps_views = embedder, keeps_views
         # Later than this a lost track cannot be continued any more.
         self._settled_s = options.tracker.max_coast_s + 1.0
         self.table = TrackTable()
         self.embeddings: dict[int, Float32Array] = {}
-        self.attempts: dict[int, int] = {}
+        self.views: dict[int, list[bytes]] = {}
         self.track_count = 0
 
     def take(self, sample: Sample, found: Detections) -> int:
@@ -112,10 +112,21 @@ class _FirstPass:
 
     def _embed(self, tracks: Iterable[tuple[int, UInt8Array]]) -> None:
         for track_id, canvases in tracks:
-            original = identify(self._embedder, face_views(canvases))
-            self.embeddings[track_id] = original
-            if self._disguise is not None:
-                self.attempts[track_id] = self._disguise.attempt(track_id, original, canvases)
+            self.embeddings[track_id] = identify(self._embedder, face_views(canvases))
+            if self._keeps_views:
+                self.views[track_id] = pack_views(canvases)
+
+    def attempts(
+        self, disguise: Disguise, identities: Iterable[int], pool: ThreadPoolExecutor
+    ) -> dict[int, int]:
+        """Which key hides each of some identities."""
+        known = [identity for identity in identities if identity in self.views]
+
+        def attempt(identity: int) -> int:
+            views = unpack_views(self.views[identity])
+            return disguise.attempt(identity, self.embeddings[identity], views)
+
+        return dict(zip(known, pool.map(attempt, known), strict=True))
 
 
 def analyse(
@@ -142,7 +153,7 @@ def analyse(
     Raises:
         AnonymizerError: the first error of any stage.
     """
-    state = _FirstPass(options, embedder, disguise)
+    state = _FirstPass(options, embedder, keeps_views=disguise is not None)
     channel: Channel[PendingLooks] = Channel(options.workers + 2)
     with ThreadPoolExecutor(options.workers, thread_name_prefix="detect") as pool:
         looks = Looks(SparseFinder(finder, options.sparse), pool)
@@ -170,9 +181,10 @@ def analyse(
         runner.add("decode", decode)
         runner.add("track", track)
         runner.run()
-    state.finish()
-    identities = reassociate(state.table, state.embeddings, options.reassociation)
-    plans = finalise(state.table, options.look_back, identities=identities)
-    return Analysis(
-        plans, state.embeddings, state.track_count, stop.is_set(), attempts=state.attempts
-    )
+        state.finish()
+        identities = reassociate(state.table, state.embeddings, options.reassociation)
+        plans = finalise(state.table, options.look_back, identities=identities)
+        attempts: dict[int, int] = {}
+        if disguise is not None:
+            attempts = state.attempts(disguise, plans.replaced_identities(), pool)
+    return Analysis(plans, state.embeddings, state.track_count, stop.is_set(), attempts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 import cv2
@@ -14,11 +15,31 @@ from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.likeness import seen_embeddings
 
-__all__ = ["MARGIN", "Disguise", "KeyProposals"]
+__all__ = ["MARGIN", "Disguise", "KeyProposals", "pack_views", "unpack_views"]
 
 # So far below the limit of the likeness guard that other views of the person rarely reach it.
 MARGIN: Final = 0.18
 _VIEWS: Final = 2
+
+
+def pack_views(canvases: UInt8Array) -> list[bytes]:
+    """The views that keys are tried on, small enough to keep for every track of a long file.
+
+    Args:
+        canvases: (K, S, S, 3) uint8 RGB aligned views, best first.
+    """
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+    views = canvases[:_VIEWS, :, :, ::-1]
+    return [cv2.imencode(".jpg", view, quality)[1].tobytes() for view in views]
+
+
+def unpack_views(packed: Iterable[bytes]) -> UInt8Array:
+    """(K, S, S, 3) uint8 RGB of what `pack_views` gave."""
+    views = [
+        np.asarray(cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR_BGR), np.uint8)
+        for one in packed
+    ]
+    return np.ascontiguousarray(np.stack(views)[..., ::-1])
 
 
 class KeyProposals(Protocol):
@@ -35,7 +56,7 @@ class Disguise:
     The angle says how far the wanted face is from the person, not how far the face is that the
     generator makes of it: of the first keys, one in fourteen gives a face that the likeness guard
     would refuse in some frames (docs/decisions/0068). The first key that is good enough is taken,
-    else the best of all.
+    else the best of all. Safe to use from several threads if the engines and the keys are.
 
     Args:
         generator: E_attr and G.
@@ -81,10 +102,15 @@ class Disguise:
         return int(np.argmin(likest))
 
     def _likeness(self, views: UInt8Array, wanted: Float32Array, original: Float32Array) -> float:
-        """Cosine with the person of that new face which is most like them."""
-        faces, alphas = self._generator.generate(views, np.repeat(wanted[None], len(views), axis=0))
-        masks = alphas * face_mask(self._generator.crop_size_px)
-        return float((seen_embeddings(self._embedder, views, faces, masks) @ original).max())
+        """Cosine with the person of that new face which is most like them, up to the first bad."""
+        mask, likest = face_mask(self._generator.crop_size_px), -1.0
+        for view in views:
+            faces, alphas = self._generator.generate(view[None], wanted[None])
+            seen = seen_embeddings(self._embedder, view[None], faces, alphas * mask)
+            likest = max(likest, float(seen[0] @ original))
+            if likest >= self._enough:
+                break
+        return likest
 
     def _sized(self, canvases: UInt8Array) -> UInt8Array:
         size = self._generator.crop_size_px

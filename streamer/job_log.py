@@ -158,9 +158,8 @@ class JobLog:
 
     def identities(self, analysis: Analysis) -> dict[int, Float32Array]:
         """Identity id -> (512,) embedding of its new face, for a whole file."""
-        for plan in analysis.plans:
-            for face in plan:
-                self.assign(face.track_id, face.identity_id)
+        for track_id, identity_id in analysis.plans.identities().items():
+            self.assign(track_id, identity_id)
         wanted = set(self._identity_of.values()) & set(analysis.embeddings)
         return {
             key: self.protect(key, analysis.embeddings[key], analysis.attempts.get(key, 0))

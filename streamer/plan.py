@@ -103,6 +103,16 @@ class PlanTable(Sequence[FramePlan]):
     def __iter__(self) -> Iterator[FramePlan]:
         return (self[i] for i in range(len(self)))
 
+    def identities(self) -> dict[int, int]:
+        """Track -> the identity that its faces get, of every track."""
+        pairs = np.unique(np.stack([self._track_ids, self._identity_ids], axis=1), axis=0)
+        return {int(track): int(identity) for track, identity in pairs}
+
+    def replaced_identities(self) -> list[int]:
+        """The identities that any face gets, in order; of the others all faces are filled."""
+        is_replaced = ~np.isnan(self._transforms[:, 0, 0])
+        return [int(identity) for identity in np.unique(self._identity_ids[is_replaced])]
+
     def _face(self, row: int) -> PlannedFace:
         is_filled = bool(np.isnan(self._transforms[row, 0, 0]))
         return PlannedFace(

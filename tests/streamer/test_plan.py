@@ -59,3 +59,17 @@ def test_no_frames() -> None:
         is_coasting=np.zeros(0, np.bool_),
     )
     assert list(empty) == []
+
+
+def test_a_table_knows_its_identities_and_those_that_are_drawn() -> None:
+    table = PlanTable(
+        2,
+        frames=np.array([0, 0, 1]),
+        track_ids=np.array([5, 8, 9]),
+        identity_ids=np.array([5, 5, 9]),
+        boxes_xyxy_px=np.stack([BOX] * 3),
+        frame_from_crop=np.stack([np.full((2, 3), np.nan), TRANSFORM, np.full((2, 3), np.nan)]),
+        is_coasting=np.array([False] * 3),
+    )
+    assert table.identities() == {5: 5, 8: 5, 9: 9}
+    assert table.replaced_identities() == [5]
