@@ -43,6 +43,8 @@ def free_port() -> int:
 class Camera:
     """Serves a clip from its start to everybody who asks. A context manager.
 
+    Its attributes of the same names may be changed for the next start.
+
     Args:
         video: H.264 in MP4; with `records` the MPEG-TS file that what is published goes to.
         login: user and password that it asks for.
@@ -59,8 +61,8 @@ class Camera:
     ) -> None:
         self.video = video
         self.port = free_port()
-        self._login = login
-        self._options = [] if certificate is None else ["--tls", str(certificate)]
+        self.login = login
+        self.certificate = certificate
         self._records = records
         self._python = find_gstreamer_python()
         self._process: subprocess.Popen[bytes] | None = None
@@ -69,7 +71,9 @@ class Camera:
         """Start the server and wait until it listens."""
         video = ["--record", str(self.video)] if self._records else [str(self.video)]
         command = [self._python, "-W", "ignore", str(_SCRIPT), *video, str(self.port)]
-        command += [*self._login, *self._options]
+        command += self.login
+        if self.certificate is not None:
+            command += ["--tls", str(self.certificate)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":

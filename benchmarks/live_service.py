@@ -121,13 +121,18 @@ class LiveService:
         wanted = count + (0 if camera is None else int(camera["frames_out"]))
         return self.wait(lambda now: int(now["frames_out"]) >= wanted, limit_s)
 
-    def wait_until_back(self, limit_s: float) -> float:
+    def wait_until_back(self, limit_s: float, *, held_frames: int = 0) -> float:
         """Wait for a frame that came after a fault; gives the seconds that took.
 
         Frames that were still held when the connection was lost go out after it, and do not count.
+
+        Args:
+            limit_s: then it took too long.
+            held_frames: how many may still be held now. Where they are gone already, the time is
+                that of so many frames too long.
         """
         took_s = self.wait(lambda now: now["state"] == "live", limit_s)
-        return took_s + self.wait_for_frames(1, limit_s)
+        return took_s + self.wait_for_frames(held_frames + 1, limit_s)
 
     def resources(self) -> Resources:
         """What it holds now."""

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,7 +21,7 @@ from typing import Final
 from benchmarks.clips import DEFAULT_SHARED, BenchmarkError, load_teachers
 from benchmarks.command_line import recover_command, run_command
 from benchmarks.live_camera import Camera
-from benchmarks.live_clip import CodedClip, write_coded_clip
+from benchmarks.live_clip import CodedClip, write_coded_clip, write_resized_clip
 from benchmarks.live_exposure import LiveExposure, judge_outputs
 from benchmarks.live_proxy import RtspProxy
 from benchmarks.live_run import Resources, recordings
@@ -29,8 +32,12 @@ from benchmarks.system_info import describe_system
 
 __all__ = ["SoakFigures", "main", "make_parser", "soak"]
 
-_MOST_GROWTH_BYTES: Final = 30 << 20
+_MOST_GROWTH_MB: Final = 30.0
 _WARM_UP_S: Final = 45.0
+_SAMPLE_EVERY_S: Final = 1.0
+_LOOK_BACK_FRAMES: Final = 3
+# The camera's other size, as a share of its own.
+_OTHER_SIZE_RATIO: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +49,14 @@ class SoakFigures:
         faults: name of each fault and seconds from its end to the next frame put out.
         rss_start_mb: resident memory after warming up, median over ten seconds.
         rss_end_mb: the same at the end.
-        rss_most_mb: most that was ever held.
+        rss_most_mb: most that was ever held, also in a fault.
         descriptors: open files before each fault: fewest and most.
         threads: threads before each fault: fewest and most.
         cpu_s_per_s: processor seconds a second.
         frames: frames put out.
         dropped: frames dropped before detection.
         reconnects: connections that came back.
-        exposure: what all recordings show.
+        exposure: what all recordings show, and what was published.
         segments: recordings.
         not_recovered: recordings that `recover` did not accept.
         exit_code: of the job.
@@ -75,7 +82,9 @@ class SoakFigures:
         """The bars that were missed."""
         growth_mb = self.rss_end_mb - self.rss_start_mb
         bars = (
-            (growth_mb <= _MOST_GROWTH_BYTES / 1e6, f"memory grew by {growth_mb:.1f} MB"),
+            (bool(self.faults), "there was no fault"),
+            (self.exposure.faces > 0, "no face was compared"),
+            (growth_mb <= _MOST_GROWTH_MB, f"memory grew by {growth_mb:.1f} MB"),
             (self.descriptors[1] - self.descriptors[0] <= 2, f"descriptors {self.descriptors}"),
             (self.threads[1] - self.threads[0] <= 2, f"threads {self.threads}"),
             (not self.exposure.exposed, f"{len(self.exposure.exposed)} exposed faces"),
@@ -98,25 +107,39 @@ class _Samples:
         return statistics.median(one.rss_bytes for one in self.all[part]) / 1e6
 
 
-def _watch(service: LiveService, samples: _Samples, until_s: float) -> None:
-    while time.monotonic() < until_s:
-        samples.all.append(service.resources())
-        time.sleep(min(1.0, max(0.0, until_s - time.monotonic())))
+@contextmanager
+def _sampling(service: LiveService) -> Iterator[_Samples]:
+    """What the job holds, every second, also in the middle of a fault."""
+    samples, ended = _Samples(), threading.Event()
+
+    def sample() -> None:
+        # A job that has ended is told by whoever waits for its frames.
+        with contextlib.suppress(OSError):
+            while not ended.wait(_SAMPLE_EVERY_S):
+                samples.all.append(service.resources())
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _run_faults(rig: Rig, samples: _Samples, *, seconds: float, every_s: float) -> None:
     start_s = time.monotonic()
     number = 0
     while time.monotonic() - start_s < seconds:
-        _watch(rig.service, samples, start_s + (number + 1) * every_s)
+        time.sleep(max(0.0, start_s + (number + 1) * every_s - time.monotonic()))
         samples.quiet.append(rig.service.resources())
         name, fault = FAULTS[number % len(FAULTS)]
         fault(rig)
-        took_s = rig.service.wait_until_back(PATIENCE_S)
+        took_s = rig.service.wait_until_back(PATIENCE_S, held_frames=_LOOK_BACK_FRAMES)
         samples.recovered_s.append((name, round(took_s, 2)))
         print(f"{name}: a frame {took_s:.2f} s later", file=sys.stderr, flush=True)
         number += 1
-    _watch(rig.service, samples, time.monotonic() + 10)
+    time.sleep(10 * _SAMPLE_EVERY_S)
 
 
 def _not_recovered(files: Sequence[Path], password: Path, folder: Path) -> list[str]:
@@ -133,22 +156,30 @@ def _not_recovered(files: Sequence[Path], password: Path, folder: Path) -> list[
 
 def soak(args: argparse.Namespace, clip: CodedClip, folder: Path) -> SoakFigures:
     """Run a camera with faults and judge what it left."""
-    segments = folder / "segments"
+    segments, published = folder / "segments", folder / "published"
     segments.mkdir()
-    samples = _Samples()
-    with Camera(clip.path) as camera, RtspProxy(camera.port) as proxy:
-        url = f"rtsp://127.0.0.1:{proxy.port}/camera"
+    published.mkdir()
+    with ExitStack() as stack:
+        camera = stack.enter_context(Camera(clip.path))
+        viewer = stack.enter_context(Camera(published / "published.ts", records=True))
+        proxy = stack.enter_context(RtspProxy(camera.port))
+        outs: list[Path | str] = [segments / "cam.mkv", f"rtsp://127.0.0.1:{viewer.port}/camera"]
         options = ("--config", str(_config(folder, args)), "--segment", f"{args.segment_s:g}s")
-        with anonymize_service(url, [segments / "cam.mkv"], folder, *options) as service:
-            service.wait_for_frames(5, PATIENCE_S)
-            _watch(service, _Samples(), time.monotonic() + args.warm_up)
-            rig = Rig(camera, proxy, service, held_s=min(5.0, args.every / 3))
-            cpu_s, start_s = service.cpu_s(), time.monotonic()
+        url = f"rtsp://127.0.0.1:{proxy.port}/camera"
+        service = stack.enter_context(anonymize_service(url, outs, folder, *options))
+        service.wait_for_frames(5, PATIENCE_S)
+        time.sleep(args.warm_up)
+        videos = (clip.path, _other_size(clip, args.rate, folder))
+        rig = Rig(camera, proxy, service, viewer, videos, held_s=min(5.0, args.every / 3))
+        cpu_s, start_s = service.cpu_s(), time.monotonic()
+        with _sampling(service) as samples:
             _run_faults(rig, samples, seconds=args.minutes * 60, every_s=args.every)
-            used = (service.cpu_s() - cpu_s) / (time.monotonic() - start_s)
-            last = service.camera() or {}
-            exit_code = service.stop()
+        used = (service.cpu_s() - cpu_s) / (time.monotonic() - start_s)
+        last = service.camera() or {}
+        exit_code = service.stop()
     files = recordings(segments)
+    # A server that was killed before its first key frame leaves a file of nothing.
+    heard = [path for path in recordings(published) if path.stat().st_size]
     print(f"{len(files)} segments to judge", file=sys.stderr, flush=True)
     quiet = samples.quiet
     return SoakFigures(
@@ -163,11 +194,16 @@ def soak(args: argparse.Namespace, clip: CodedClip, folder: Path) -> SoakFigures
         frames=int(last.get("frames_out", 0)),
         dropped=int(last.get("frames_dropped", 0)),
         reconnects=int(last.get("reconnects", 0)),
-        exposure=judge_outputs(clip, files, slack_frames=20),
+        exposure=judge_outputs(clip, [*files, *heard], slack_frames=20),
         segments=len(files),
         not_recovered=_not_recovered(files, folder / "password.txt", folder),
         exit_code=exit_code,
     )
+
+
+def _other_size(clip: CodedClip, rate_hz: int, folder: Path) -> Path:
+    height, width = (round(side * _OTHER_SIZE_RATIO / 2) * 2 for side in clip.size_hw)
+    return write_resized_clip(folder / "other.mp4", clip.path, (height, width), rate_hz=rate_hz)
 
 
 def _range(values: Sequence[int]) -> tuple[int, int]:
@@ -179,7 +215,8 @@ def _config(folder: Path, args: argparse.Namespace) -> Path:
     side = f"detector: {{long_side_px: {args.detector_px}}}\n" if args.detector_px else ""
     path.write_text(
         "keylog: {seal: false}\n"
-        "cover: {look_back_frames: 3, extend_before_s: 0.5, extend_after_s: 2.0}\n"
+        f"cover: {{look_back_frames: {_LOOK_BACK_FRAMES}, extend_before_s: 0.5, "
+        "extend_after_s: 2.0}\n"
         "video: {crf: 24, preset: ultrafast, keyframe_interval_s: 1.0}\n"
         f"{side}live: {{open_timeout_s: 5, read_timeout_s: 2}}\n",
         encoding="utf-8",

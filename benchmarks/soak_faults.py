@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from benchmarks.live_camera import Camera
 from benchmarks.live_proxy import RtspProxy
@@ -25,12 +26,16 @@ class Rig:
         camera: the server.
         proxy: the network between it and the job.
         service: the job.
+        viewer: the server that it publishes to.
+        videos: the camera's clip at its own size and at another one.
         held_s: how long faults last that have no end by themselves.
     """
 
     camera: Camera
     proxy: RtspProxy
     service: LiveService
+    viewer: Camera
+    videos: tuple[Path, Path]
     held_s: float
 
     def is_lost(self) -> None:
@@ -48,6 +53,26 @@ def _stall(rig: Rig) -> None:
     rig.camera.stall()
     rig.is_lost()
     rig.camera.resume()
+
+
+def _resize(rig: Rig) -> None:
+    first, second = rig.videos
+    rig.camera.video = second if rig.camera.video == first else first
+    _kill(rig)
+
+
+def _kill_viewer(rig: Rig) -> None:
+    """What was published until then stays, and the next server writes to another file."""
+    rig.viewer.kill()
+    rig.service.wait(lambda now: "down" in _published(now), PATIENCE_S)
+    rig.viewer.video = rig.viewer.video.with_name(f"published-{time.monotonic_ns()}.ts")
+    rig.viewer.start()
+    rig.service.wait(lambda now: "up" in _published(now), PATIENCE_S)
+
+
+def _published(camera: dict[str, Any]) -> list[str]:
+    """States of the outputs that are servers."""
+    return [sink["state"] for name, sink in camera["sinks"].items() if name.startswith("rtsp")]
 
 
 def _cut(rig: Rig) -> None:
@@ -83,4 +108,6 @@ FAULTS: Final[tuple[tuple[str, Callable[[Rig], None]], ...]] = (
     ("payload corrupt, 20 %", _ratio("corrupt_ratio", 0.2)),
     ("clock -1 h", _jump(-_HOUR)),
     ("time stamps wrap", _jump(1 << 31)),
+    ("another size", _resize),
+    ("viewer's server killed", _kill_viewer),
 )

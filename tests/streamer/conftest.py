@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.live_faults import coded_clip
+from tests.live_faults import coded_clip, slow_clip, small_disk
 
-__all__ = ["coded_clip"]
+__all__ = ["coded_clip", "slow_clip", "small_disk"]

@@ -15,12 +15,19 @@ from pathlib import Path
 import pytest
 
 from benchmarks.live_camera import Camera
-from benchmarks.live_clip import CodedClip, write_coded_clip
+from benchmarks.live_clip import CodedClip, write_resized_clip
 from benchmarks.live_exposure import judge_outputs
 from benchmarks.live_proxy import RtspProxy
-from benchmarks.live_run import LiveRun, live_config, recordings, resources
+from benchmarks.live_run import LiveRun, live_config, recordings
 from benchmarks.video_io import decode
-from tests.live_faults import PATIENCE_S, RATE_HZ
+from tests.live_faults import (
+    BACK_S,
+    HELD_FRAMES,
+    PATIENCE_S,
+    RATE_HZ,
+    leaves_nothing_behind,
+    within,
+)
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -37,17 +44,17 @@ class Service:
     run: LiveRun
     folder: Path
 
-    def lose(self, limit_s: float) -> float:
-        """Wait until the job says that the camera is away; gives the seconds that took."""
-        return self.run.wait(lambda now: now.state == "reconnecting", limit_s)
+    def lose(self) -> None:
+        """Wait until the job says that the camera is away."""
+        self.run.wait(lambda now: now.state == "reconnecting", PATIENCE_S)
 
-    def come_back(self, limit_s: float = PATIENCE_S) -> float:
-        """Wait for five more frames; gives the seconds until the first one."""
-        # Made pictures go out while the camera is away; they do not count.
-        took_s = self.run.wait(lambda now: now.state != "reconnecting", limit_s)
-        took_s += self.run.wait_for_frames(1, limit_s)
-        self.run.wait_for_frames(4, limit_s)
-        return took_s
+    def come_back(self) -> None:
+        """Five more frames must go out, the first new one of them in the stated time."""
+        with within(BACK_S):
+            # Made pictures go out while the camera is away; they do not count.
+            self.run.wait(lambda now: now.state != "reconnecting", PATIENCE_S)
+            self.run.wait_for_frames(1 + HELD_FRAMES, PATIENCE_S)
+        self.run.wait_for_frames(4, PATIENCE_S)
 
 
 def _require_sane_times(path: Path) -> None:
@@ -63,24 +70,21 @@ def _require_sane_times(path: Path) -> None:
 def service(coded_clip: CodedClip, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("faults")
     config = live_config(
-        {"detector": {"long_side_px": 320}, "live": {"read_timeout_s": READ_TIMEOUT_S}}
+        {
+            "detector": {"long_side_px": 320},
+            "live": {"read_timeout_s": READ_TIMEOUT_S, "longest_wait_s": 1.0},
+        }
     )
     with Camera(coded_clip.path) as camera, RtspProxy(camera.port) as proxy:
         url = f"rtsp://viewer:hunter2@127.0.0.1:{proxy.port}/camera"
         with LiveRun(url, [folder / "out.mkv"], config) as run:
             run.wait_for_frames(10, PATIENCE_S)
-            before = resources()
-            yield Service(camera, proxy, run, folder)
+            with leaves_nothing_behind():
+                yield Service(camera, proxy, run, folder)
             assert run.is_running, run.error
-            # What is left of a connection goes within the read time-out.
-            time.sleep(0.5)
-            after = resources()
         assert run.error is None
         assert run.report is not None
         assert "hunter2" not in str(run.report.warnings)
-    # Decoders and encoders are freed late: the soak, not this, sees whether memory grows for ever.
-    assert after.rss_bytes - before.rss_bytes < 64 << 20
-    assert after.descriptors <= before.descriptors + 8
     files = recordings(folder)
     for path in files:
         _require_sane_times(path)
@@ -91,9 +95,15 @@ def service(coded_clip: CodedClip, tmp_path_factory: pytest.TempPathFactory) -> 
     assert found.exposed == ()
 
 
+@pytest.fixture(autouse=True)
+def _flat(service: Service) -> Iterator[None]:
+    with leaves_nothing_behind():
+        yield
+
+
 def test_a_killed_server_is_reconnected_to(service: Service) -> None:
     service.camera.kill()
-    service.lose(PATIENCE_S)
+    service.lose()
     service.camera.start()
     before = service.run.snapshot().reconnects
     service.come_back()
@@ -103,35 +113,36 @@ def test_a_killed_server_is_reconnected_to(service: Service) -> None:
 @pytest.mark.soak
 def test_a_stall_is_noticed_and_survived(service: Service) -> None:
     service.camera.stall()
-    noticed_s = service.lose(PATIENCE_S)
+    with within(READ_TIMEOUT_S):
+        service.lose()
     service.camera.resume()
     service.come_back()
-    assert noticed_s < 2 * READ_TIMEOUT_S
 
 
 @pytest.mark.soak
 def test_a_network_that_swallows_everything_is_noticed(service: Service) -> None:
     service.proxy.faults.is_stalled = True
-    noticed_s = service.lose(PATIENCE_S)
+    with within(READ_TIMEOUT_S):
+        service.lose()
     service.proxy.faults.is_stalled = False
     service.come_back()
-    assert noticed_s < 2 * READ_TIMEOUT_S
 
 
 @pytest.mark.soak
 def test_a_server_that_hangs_up_on_everybody_is_tried_again(service: Service) -> None:
     service.proxy.faults.is_refusing = True
     service.proxy.cut()
-    service.lose(PATIENCE_S)
+    service.lose()
     time.sleep(3)
     service.proxy.faults.is_refusing = False
     service.come_back()
 
 
-def test_damaged_pictures_are_survived(service: Service) -> None:
-    service.proxy.faults.corrupt_ratio = 0.2
+@pytest.mark.parametrize("ratio", ["corrupt_ratio", "header_ratio"])
+def test_damaged_pictures_are_survived(service: Service, ratio: str) -> None:
+    setattr(service.proxy.faults, ratio, 0.2)
     service.run.wait_for_frames(RATE_HZ * 2, PATIENCE_S)
-    service.proxy.faults.corrupt_ratio = 0.0
+    setattr(service.proxy.faults, ratio, 0.0)
     service.come_back()
 
 
@@ -170,10 +181,10 @@ def test_the_clock_of_the_machine_may_be_set_back(
 
 @pytest.mark.soak
 def test_another_size_is_followed(service: Service, coded_clip: CodedClip, tmp_path: Path) -> None:
-    other = write_coded_clip(tmp_path / "other.mp4", 100, size_hw=(360, 640), rate_hz=RATE_HZ)
+    other = write_resized_clip(tmp_path / "other.mp4", coded_clip.path, (360, 640), rate_hz=RATE_HZ)
     for video in (other, coded_clip.path):
         service.camera.kill()
-        service.lose(PATIENCE_S)
+        service.lose()
         service.camera.video = video
         service.camera.start()
         service.come_back()

@@ -85,20 +85,27 @@ def test_each_piece_opens_with_the_password_alone(pieces: list[Path]) -> None:
     assert len(ids) == len(pieces)
 
 
+def _recover(
+    path: Path, keylog: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """Bring the faces of a piece back; gives the report."""
+    password = folder / "password"
+    password.write_bytes(PASSWORD)
+    password.chmod(0o600)
+    code = main(
+        ["recover", str(path), "--keylog", str(keylog), "--out", str(folder / f"back-{path.name}"),
+         "--quiet", "--json", "--reason", "a test", "--password-file", str(password)]
+    )  # fmt: skip
+    assert code == 0
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return report
+
+
 def test_the_faces_of_each_piece_come_back(
     pieces: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    password = tmp_path / "password"
-    password.write_bytes(PASSWORD)
-    password.chmod(0o600)
-    for number, path in enumerate(pieces):
-        out = tmp_path / f"{number}.mkv"
-        code = main(
-            ["recover", str(path), "--keylog", f"{path}.vskl", "--out", str(out), "--quiet",
-             "--json", "--reason", "a test", "--password-file", str(password)]
-        )  # fmt: skip
-        assert code == 0
-        report = json.loads(capsys.readouterr().out)
+    for path in pieces:
+        report = _recover(path, Path(f"{path}.vskl"), tmp_path, capsys)
         assert report["mode"] == "sealed"
         assert report["is_log_complete"]
         assert report["frames"] == len(read_all(path).frames)
@@ -139,7 +146,9 @@ def test_sound_options_and_places_are_checked_before_anything_is_opened(tmp_path
             )  # fmt: skip
 
 
-def test_one_log_for_all_pieces(sample: Path, tmp_path: Path) -> None:
+def test_one_log_for_all_pieces_brings_each_of_them_back(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = _config(output={"segment_s": 1.0, "shared_keylog": True}, keylog={"seal": True})
     _run(sample, tmp_path / "yard.mkv", config)
     found = sorted(tmp_path.glob("yard-*.mkv"))
@@ -148,3 +157,8 @@ def test_one_log_for_all_pieces(sample: Path, tmp_path: Path) -> None:
     starts = [read_all(path).times_s[0] for path in found]
     assert starts == sorted(set(starts))
     assert starts[1] > 0.9
+    for path in found:
+        report = _recover(path, tmp_path / "yard.mkv.vskl", tmp_path, capsys)
+        assert report["mode"] == "sealed"
+        assert report["frames"] == len(read_all(path).frames)
+        assert report["frames_with_faces"] > 0.5 * report["frames"]

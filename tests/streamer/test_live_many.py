@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.clips import BenchmarkError
 from benchmarks.command_line import write_password
-from benchmarks.live_camera import Camera, find_gstreamer_python, free_port
-from benchmarks.live_clip import CodedClip, write_coded_clip
+from benchmarks.live_camera import Camera, free_port
+from benchmarks.live_clip import CodedClip
 from benchmarks.live_exposure import judge_outputs
 from benchmarks.live_run import recordings
 from benchmarks.live_service import LiveService
-from tests.live_faults import PATIENCE_S, SIZE_HW, face_judge
+from tests.live_faults import PATIENCE_S, leaves_nothing_behind
 
 pytestmark = [
     pytest.mark.network,
@@ -25,20 +24,6 @@ pytestmark = [
     pytest.mark.soak,
     pytest.mark.timeout(900),
 ]
-
-_RATE_HZ = 5
-
-
-@pytest.fixture(scope="module")
-def slow_clip(tmp_path_factory: pytest.TempPathFactory) -> CodedClip:
-    """Five frames a second, so that eight cameras fit into two cores."""
-    try:
-        find_gstreamer_python()
-    except BenchmarkError as exc:
-        pytest.skip(str(exc))
-    path = tmp_path_factory.mktemp("camera") / "camera.mp4"
-    write_coded_clip(path, 750, size_hw=SIZE_HW, rate_hz=_RATE_HZ)
-    return CodedClip(path, face_judge(), every=50)
 
 
 def _site(folder: Path, port: int, good: int) -> Path:
@@ -109,18 +94,19 @@ def test_failing_cameras_do_not_touch_the_others(
             for name in ("silent", "no-disk"):
                 assert cameras[name]["state"] != "live"
                 assert cameras[name]["frames_out"] == 0
-            # A process that is killed is started again; the others do not notice.
-            before = {name: cameras[name]["restarts"] for name in names}
-            os.kill(_children(service.pid)[0], signal.SIGKILL)
-            _wait_for_restart(service, names, before)
-            _wait_for_frames(service, names, 5)
-            after = service.cameras()
-            assert sum(after[n]["restarts"] - before[n] for n in names) == 1
-            # And a server that goes away takes all cameras with it, and brings them back.
-            camera.kill()
-            time.sleep(3)
-            camera.start()
-            _wait_for_frames(service, names, 5)
+            with leaves_nothing_behind(service.pid):
+                # A process that is killed is started again; the others do not notice.
+                before = {name: cameras[name]["restarts"] for name in names}
+                os.kill(_children(service.pid)[0], signal.SIGKILL)
+                _wait_for_restart(service, names, before)
+                _wait_for_frames(service, names, 5)
+                after = service.cameras()
+                assert sum(after[n]["restarts"] - before[n] for n in names) == 1
+                # And a server that goes away takes all cameras with it, and brings them back.
+                camera.kill()
+                time.sleep(3)
+                camera.start()
+                _wait_for_frames(service, names, 5)
             assert service.stop() == 0
     said = service.said.read_text(encoding="utf-8")
     assert "hunter2" not in said
