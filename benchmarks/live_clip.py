@@ -56,6 +56,8 @@ def read_code(bgr: UInt8Array) -> int | None:
         bgr: (H, W, 3) uint8 as the camera gave it, not scaled.
     """
     top, bits, inner = bgr.shape[0] - 2 * _CELL_PX, 0, slice(3, _CELL_PX - 3)
+    if top < 0 or bgr.shape[1] < (_BITS + _CHECK_BITS + 1) * _CELL_PX:
+        return None  # a picture that was scaled down has no room for it
     for place in range(_BITS + _CHECK_BITS):
         left = (place + 1) * _CELL_PX
         cell = bgr[top : top + _CELL_PX, left : left + _CELL_PX]

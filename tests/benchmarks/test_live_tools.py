@@ -189,3 +189,8 @@ def test_the_tap_knows_when_the_last_packet_of_a_picture_came(tmp_path: Path) ->
         times = [packet.pts for packet in container.demux(video=0) if packet.size]
     assert list(tap.came_s) == times
     assert [tap.came_s[pts] for pts in tap.came_s] == [last[n] for n in range(1, 6)]
+
+
+def test_a_picture_too_small_for_the_number_has_none() -> None:
+    assert read_code(np.full((120, 64, 3), 128, np.uint8)) is None
+    assert read_code(np.full((6, 640, 3), 128, np.uint8)) is None
