@@ -35,6 +35,7 @@ __all__ = ["evaluate"]
 _CRF: Final = 23
 _PX_256: Final = 256 / 160
 _TIMED_CALLS: Final = 40
+_ALL: Final = slice(None)
 _NEXT_KEY: Final = 1000  # between the numbers of a password's keys
 
 
@@ -100,36 +101,34 @@ class _Run:
         self.wrong_key = product.make(self.protected, wrong)
 
     def turned(
-        self, identities: Float32Array, keys: Sequence[bytes], *, back: bool = False
+        self,
+        identities: Float32Array,
+        keys: Sequence[bytes],
+        *,
+        rows: NDArray[np.int64] | slice = _ALL,
+        back: bool = False,
     ) -> Float32Array:
-        """Each identity under its own key and its face's level."""
+        """Each identity under its own key and the level of its face, which is one of ``rows``."""
         turn = self.product.turn
-        rows = [
+        turned = [
             turn(z[None], key, int(level), back=back)
-            for z, key, level in zip(identities, keys, self.levels, strict=True)
+            for z, key, level in zip(identities, keys, self.levels[rows], strict=True)
         ]
-        return np.concatenate(rows)
+        return np.concatenate(turned)
 
-    def _made_by(self, keys: Sequence[bytes]) -> UInt8Array:
-        return self.product.make(self.originals, self.turned(self.identities, keys))
+    def _made_by(self, keys: Sequence[bytes], rows: NDArray[np.int64] | slice = _ALL) -> UInt8Array:
+        wanted = self.turned(self.identities[rows], keys, rows=rows)
+        return self.product.make(self.originals[rows], wanted)
 
     def _hiding_keys(self, password: int) -> list[bytes]:
         """The keys that the product would take under a password."""
-        turn = self.product.turn
 
         def key(attempt: int) -> bytes:
             return key_of(password + _NEXT_KEY * attempt)
 
         def likeness(rows: NDArray[np.int64], attempt: int) -> Float32Array:
-            identities, levels = self.identities[rows], self.levels[rows]
-            wanted = np.concatenate(
-                [
-                    turn(z[None], key(attempt), int(level))
-                    for z, level in zip(identities, levels, strict=True)
-                ]
-            )
-            found = self.product.embed(self.product.make(self.originals[rows], wanted))
-            return np.asarray((found * identities).sum(1), np.float32)
+            found = self.product.embed(self._made_by([key(attempt)] * len(rows), rows))
+            return np.asarray((found * self.identities[rows]).sum(1), np.float32)
 
         return [key(int(n)) for n in choose_attempts(len(self.originals), likeness)]
 

@@ -23,6 +23,7 @@ __all__ = [
     "match_templates",
     "parrot",
     "protect",
+    "protect_with_keys",
     "two_passwords",
 ]
 
@@ -42,11 +43,19 @@ def protect(
     anonymizer: Anonymizer, crops: UInt8Array, policy: Policy, seed: int, *purpose: object
 ) -> UInt8Array:
     """The crops under a policy, with the keys of a purpose."""
+    made, _, _ = protect_with_keys(anonymizer, crops, policy, seed, *purpose)
+    return made
+
+
+def protect_with_keys(
+    anonymizer: Anonymizer, crops: UInt8Array, policy: Policy, seed: int, *purpose: object
+) -> tuple[UInt8Array, list[bytes], Float64Array]:
+    """The same, the key of each picture, and its angle in degrees (N,)."""
     angles = angles_for(policy, len(crops), seed)
     first = keys_for(policy, len(crops), *purpose)
     keys = anonymizer.hiding_keys(crops, first, angles, policy)
     wanted = anonymizer.turned(anonymizer.identities(crops), keys, angles, kind=policy.kind)
-    return anonymizer.protected(crops, wanted)
+    return anonymizer.protected(crops, wanted), keys, angles
 
 
 def informed_attack(

@@ -8,9 +8,9 @@ from typing import Final
 
 from benchmarks.encoder_views import h264, resized
 from benchmarks.judges import ImageJudge
-from benchmarks.privacy_attacks import keys_for
+from benchmarks.privacy_attacks import protect_with_keys
 from benchmarks.privacy_measures import Measures, recovery_measures
-from benchmarks.privacy_product import Anonymizer, Policy, angles_for, secret_key
+from benchmarks.privacy_product import Anonymizer, Policy, secret_key
 from benchmarks.privacy_sample import Sample
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 
@@ -44,13 +44,10 @@ class Protected:
 
 def protect_sample(anonymizer: Anonymizer, sample: Sample, policy: Policy) -> Protected:
     """The probes under a policy."""
-    count = len(sample.probes)
-    angles = angles_for(policy, count, sample.seed)
-    first = keys_for(policy, count, "sample", sample.seed)
-    keys = anonymizer.hiding_keys(sample.probes, first, angles, policy)
+    made, keys, angles = protect_with_keys(
+        anonymizer, sample.probes, policy, sample.seed, "sample", sample.seed
+    )
     identities = anonymizer.identities(sample.probes)
-    wanted = anonymizer.turned(identities, keys, angles, kind=policy.kind)
-    made = anonymizer.protected(sample.probes, wanted)
     return Protected(sample, policy, keys, angles, identities, made)
 
 

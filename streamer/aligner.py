@@ -10,16 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.arrays import Float32Array, Float64Array
+from engines.arrays import Float32Array, Float64Array, UInt8Array
 
 __all__ = [
+    "CANVAS_PX",
     "ENCODER_PX",
     "AlignerOptions",
     "crop_bounds_xyxy_px",
     "encoder_crop",
+    "encoder_views",
     "face_size_px",
     "invert_similarity",
     "plausible_landmarks",
@@ -40,7 +43,8 @@ _TEMPLATE_112: Final = np.array(
     np.float64,
 )
 _OFFSET_PX: Final = 24.0
-_CANVAS_PX: Final = 160.0
+# Side of the canvas on which the encoder's crop is the middle.
+CANVAS_PX: Final = 160
 # Side of the crop that the identity encoder takes.
 ENCODER_PX: Final = 112
 # A crop smaller than this share of a pixel per template pixel comes from collapsed landmarks.
@@ -73,7 +77,7 @@ class AlignerOptions:
 
 def template_px(crop_size_px: int) -> Float64Array:
     """The five template points in a crop of this size: (5, 2) float64."""
-    return (_TEMPLATE_112 + _OFFSET_PX) * (crop_size_px / _CANVAS_PX)
+    return (_TEMPLATE_112 + _OFFSET_PX) * (crop_size_px / CANVAS_PX)
 
 
 def _as_complex(points_px: Float32Array | Float64Array) -> NDArray[np.complex128]:
@@ -153,11 +157,22 @@ def encoder_crop(frame_from_crop: Float64Array, crop_size_px: float) -> Float64A
     Returns:
         (2, 3) frame_from_crop of the encoder's crop.
     """
-    scale = crop_size_px / _CANVAS_PX
+    scale = crop_size_px / CANVAS_PX
     matrix = frame_from_crop.copy()
     matrix[:, :2] *= scale
     matrix[:, 2] += matrix[:, :2] @ np.full(2, _OFFSET_PX)
     return matrix
+
+
+def encoder_views(crops: UInt8Array) -> UInt8Array:
+    """The encoder's crops out of aligned ones: (N, S, S, 3) uint8 to (N, 112, 112, 3)."""
+    size = crops.shape[1]
+    margin = round(size * _OFFSET_PX / CANVAS_PX)
+    middle = crops[:, margin : size - margin, margin : size - margin]
+    if middle.shape[1] != ENCODER_PX:
+        shape = (ENCODER_PX, ENCODER_PX)
+        middle = np.stack([cv2.resize(x, shape, interpolation=cv2.INTER_AREA) for x in middle])
+    return np.ascontiguousarray(middle)
 
 
 def crop_bounds_xyxy_px(frame_from_crop: Float64Array, crop_size_px: int) -> Float64Array:
@@ -171,7 +186,7 @@ def crop_bounds_xyxy_px(frame_from_crop: Float64Array, crop_size_px: int) -> Flo
 def face_size_px(frame_from_crop: Float64Array, crop_size_px: int) -> Float64Array:
     """Side of the ArcFace square (112 of 160) in frame pixels, for (..., 2, 3) transforms."""
     scale = np.hypot(frame_from_crop[..., 0, 0], frame_from_crop[..., 1, 0])
-    return np.asarray(scale * crop_size_px * (112.0 / _CANVAS_PX))
+    return np.asarray(scale * crop_size_px * (112.0 / CANVAS_PX))
 
 
 def plausible_landmarks(
@@ -191,15 +206,15 @@ def plausible_landmarks(
     """
     points = np.asarray(landmarks_px, np.float64)
     boxes = np.asarray(boxes_xyxy_px, np.float64)
-    transform = similarities_from_landmarks(points, int(_CANVAS_PX))
-    side = face_size_px(transform, int(_CANVAS_PX))
+    transform = similarities_from_landmarks(points, CANVAS_PX)
+    side = face_size_px(transform, CANVAS_PX)
     sizes = boxes[:, 2:] - boxes[:, :2]
     box_side = np.sqrt(np.maximum(sizes[:, 0] * sizes[:, 1], 1e-9))
     with np.errstate(invalid="ignore", divide="ignore"):
         crop_from_frame = invert_similarity(transform)
         turned = np.einsum("nij,nkj->nki", crop_from_frame[:, :, :2], points)
         turned += crop_from_frame[:, None, :, 2]
-        error = turned - template_px(int(_CANVAS_PX))
+        error = turned - template_px(CANVAS_PX)
         residual = np.sqrt((error**2).sum(-1).mean(-1)) / 112.0
         # The middle of eyes and mouth corners, where the nose of a frontal face lies.
         middle = turned[:, [0, 1, 3, 4]].mean(1)

@@ -10,7 +10,8 @@ from typing import Final
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from engines.types import Detections
-from streamer.best_crops import BestCrops, face_views
+from streamer.aligner import encoder_views
+from streamer.best_crops import BestCrops
 from streamer.channel import Channel
 from streamer.disguise import Disguise, pack_views, unpack_views
 from streamer.face_finder import FaceFinder
@@ -112,7 +113,7 @@ class _FirstPass:
 
     def _embed(self, tracks: Iterable[tuple[int, UInt8Array]]) -> None:
         for track_id, canvases in tracks:
-            self.embeddings[track_id] = identify(self._embedder, face_views(canvases))
+            self.embeddings[track_id] = identify(self._embedder, encoder_views(canvases))
             if self._keeps_views:
                 self.views[track_id] = pack_views(canvases)
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from engines.arrays import Float64Array, UInt8Array
 from streamer.aligner import (
+    CANVAS_PX,
     ENCODER_PX,
     encoder_crop,
+    encoder_views,
     face_size_px,
     invert_similarity,
     similarities_from_landmarks,
@@ -21,17 +23,8 @@ from streamer.aligner import (
 from streamer.color import crop_rgb
 from streamer.frames import Frame, TrackedFace
 
-__all__ = [
-    "CANVAS_PX",
-    "BestCrops",
-    "BestCropsOptions",
-    "face_views",
-    "sharpness_ratio",
-    "view_quality",
-]
+__all__ = ["BestCrops", "BestCropsOptions", "sharpness_ratio", "view_quality"]
 
-CANVAS_PX: Final = 160
-_MARGIN_PX: Final = (CANVAS_PX - ENCODER_PX) // 2
 # Variance of the Laplacian of a sharp 112 px face; blurred ones lie below 20.
 _SHARP_VARIANCE: Final = 300.0
 _MAX_YAW_RATIO: Final = 0.4
@@ -60,12 +53,6 @@ class _View:
     quality: float  # by size, pose and score
     value: float  # and by sharpness
     canvas: UInt8Array
-
-
-def face_views(canvases: UInt8Array) -> UInt8Array:
-    """The encoder's crops, which are the middles of (K, 160, 160, 3): (K, 112, 112, 3)."""
-    inside = slice(_MARGIN_PX, _MARGIN_PX + ENCODER_PX)
-    return np.ascontiguousarray(canvases[:, inside, inside])
 
 
 def _canvas_transform(face: TrackedFace) -> Float64Array | None:
@@ -129,7 +116,7 @@ class BestCrops:
         if rival is not None and not self._is_better(quality, face, transform, views[rival]):
             return False
         canvas = crop_rgb(frame.pixels, frame.color, canvas_transform, CANVAS_PX)
-        value = quality * (0.5 + 0.5 * sharpness_ratio(face_views(canvas[None])[0]))
+        value = quality * (0.5 + 0.5 * sharpness_ratio(encoder_views(canvas[None])[0]))
         view = _View(time_s, quality, value, canvas)
         if rival is None:
             views.append(view)

@@ -15,7 +15,7 @@ from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.likeness import seen_embeddings
 
-__all__ = ["MARGIN", "Disguise", "KeyProposals", "pack_views", "unpack_views"]
+__all__ = ["MARGIN", "Disguise", "KeyProposals", "first_hiding", "pack_views", "unpack_views"]
 
 # So far below the limit of the likeness guard that other views of the person rarely reach it.
 MARGIN: Final = 0.18
@@ -40,6 +40,21 @@ def unpack_views(packed: Iterable[bytes]) -> UInt8Array:
         for one in packed
     ]
     return np.ascontiguousarray(np.stack(views)[..., ::-1])
+
+
+def first_hiding(likeness: Iterable[float], *, enough: float) -> int:
+    """The number of the first key whose face is unlike the person, else of the least alike.
+
+    Args:
+        likeness: cosine of the person and the face by each key; asked for no longer than needed.
+        enough: below it a face is unlike the person.
+    """
+    seen: list[float] = []
+    for cosine in likeness:
+        seen.append(cosine)
+        if cosine < enough:
+            break
+    return int(np.argmin(seen))
 
 
 class KeyProposals(Protocol):
@@ -90,16 +105,14 @@ class Disguise:
             canvases: (K, S, S, 3) uint8 RGB aligned views, best first, K >= 1.
         """
         views = self._sized(canvases[:_VIEWS])
-        likest: list[float] = []
-        for number in range(self._attempts):
-            wanted = self._keys.propose(identity_id, original, number)
-            try:
-                likest.append(self._likeness(views, wanted, original))
-            except EngineRunError:
-                return 0  # whoever draws the face meets the failure, and covers
-            if likest[-1] < self._enough:
-                return number
-        return int(np.argmin(likest))
+        proposals = (
+            self._keys.propose(identity_id, original, number) for number in range(self._attempts)
+        )
+        likeness = (self._likeness(views, wanted, original) for wanted in proposals)
+        try:
+            return first_hiding(likeness, enough=self._enough)
+        except EngineRunError:
+            return 0  # whoever draws the face meets the failure, and covers
 
     def _likeness(self, views: UInt8Array, wanted: Float32Array, original: Float32Array) -> float:
         """Cosine with the person of that new face which is most like them, up to the first bad."""

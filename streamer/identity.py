@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from engines.errors import EngineLoadError
 from engines.manifest import WEIGHTS_FOLDER, sha256_of
+from streamer.keys import KeyScope, scope_id_for
 from streamer.rotator import Rotator
 
 __all__ = [
@@ -113,7 +113,7 @@ class IdentityKeys:
         space: the subspace that rotations act in.
         make_rotator: gives the rotator of a scope id; called once for each.
         scope: how far one pseudonym reaches.
-        camera_id: names the camera when the scope is "camera".
+        camera_id: names the camera in camera scope.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class IdentityKeys:
         space: IdentitySpace,
         make_rotator: Callable[[str], Rotator],
         *,
-        scope: Literal["track", "recording", "camera"],
+        scope: KeyScope,
         camera_id: str = "",
     ) -> None:
         self._space = space
@@ -136,8 +136,9 @@ class IdentityKeys:
         return self._named(identity_id, self._attempts.get(identity_id, 0))
 
     def _named(self, identity_id: int, attempt: int) -> str:
-        own = f"{identity_id}.{attempt}" if attempt else f"{identity_id}"
-        return {"track": own, "recording": "", "camera": self._camera_id}[self._scope]
+        return scope_id_for(
+            self._scope, track_id=identity_id, camera_id=self._camera_id, attempt=attempt
+        )
 
     def use(self, identity_id: int, attempt: int) -> None:
         """Settle on one of the keys of an identity, by its number from 0."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,10 @@ from streamer.key_log import (
     Note,
     Record,
     ScopeKey,
-    SealedPatch,
     TrackStart,
 )
 from streamer.key_log_records import EndStatus
+from streamer.key_log_shift import shifted
 from streamer.keys import KeyScope
 from streamer.models import Models
 from streamer.rotator import Rotator, make_rotator, rotation_kind
@@ -71,7 +70,7 @@ class JobLog:
         self._shift = shift
         self._wipes_keys = wipes_keys
         self._keys = IdentityKeys(
-            models.space, self._rotator, scope=header.scope.value, camera_id=header.camera_id
+            models.space, self._rotator, scope=header.scope, camera_id=header.camera_id
         )
         self._lock = threading.Lock()
         self._originals: dict[int, Float32Array] = {}
@@ -129,13 +128,7 @@ class JobLog:
             return self._keys.propose(identity_id, original, attempt)
 
     def protect(self, identity_id: int, original: Float32Array, attempt: int = 0) -> Float32Array:
-        """The (512,) embedding of the new face of an identity, and remember the original one.
-
-        Args:
-            identity_id: whose.
-            original: (512,) its embedding.
-            attempt: which of its keys it gets, see `streamer.disguise`.
-        """
+        """As `propose`; the original (512,) embedding and the key are remembered from here on."""
         with self._lock:
             self._originals[identity_id] = original
             self._keys.use(identity_id, attempt)
@@ -185,7 +178,7 @@ class JobLog:
             if isinstance(record, Face):
                 with self._lock:
                     self._introduce(record.track_id, pts)
-            self._writer.append(_shifted(record, self._shift))
+            self._writer.append(shifted(record, self._shift))
 
     def note(self, record: Gap | Note) -> None:
         """Add a record that belongs to no frame, such as a gap.
@@ -194,7 +187,7 @@ class JobLog:
             KeyLogError: the log cannot be written.
         """
         if self._writer is not None:
-            self._writer.append(_shifted(record, self._shift))
+            self._writer.append(shifted(record, self._shift))
 
     def _introduce(self, track_id: int, pts: int) -> None:
         """Log a track before its first face, and again when its identity has become known."""
@@ -302,13 +295,3 @@ class JobLog:
                 self._writer.path.unlink(missing_ok=True)
         if self._wipes_keys:
             self._scope_keys.wipe()
-
-
-def _shifted(record: Record, shift: int) -> Record:
-    if not shift:
-        return record
-    if isinstance(record, Face | SealedPatch):
-        return replace(record, pts=record.pts + shift)
-    if isinstance(record, Gap):
-        return replace(record, first_pts=record.first_pts + shift, last_pts=record.last_pts + shift)
-    return record

@@ -36,6 +36,7 @@ __all__ = [
     "file_encoder_threads",
     "live_options",
     "make_blender",
+    "make_disguise",
     "make_renderer",
     "sink_options",
 ]

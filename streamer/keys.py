@@ -199,10 +199,14 @@ class MasterKey:
         self._key.clear()
 
 
-def scope_id_for(scope: KeyScope, *, track_id: int, camera_id: str) -> str:
-    """Spells the scope id: the track's number, nothing, or the camera's name."""
+def scope_id_for(scope: KeyScope, *, track_id: int, camera_id: str, attempt: int = 0) -> str:
+    """Spells the scope id: the track's number, nothing, or the camera's name.
+
+    A track's further keys have the number of the attempt behind a dot; shared keys are the only
+    ones of their scope.
+    """
     if scope is KeyScope.TRACK:
-        return str(track_id)
+        return f"{track_id}.{attempt}" if attempt else str(track_id)
     return camera_id if scope is KeyScope.CAMERA else ""
 
 

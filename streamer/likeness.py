@@ -5,16 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from engines.arrays import Float32Array, UInt8Array
-from engines.embedder import EMBEDDER_SIZE_PX, FaceEmbedder
+from engines.embedder import FaceEmbedder
+from streamer.aligner import encoder_views
 
 __all__ = ["LikenessGuard", "seen_embeddings"]
 
-# The encoder's crop is the middle 112 of 160 pixels of the alignment canvas.
-_CANVAS_PX = 160
 # Answers this near to the limit hold for their own frame only: a face turns, and the cosine with
 # it, by less than this in a fifth of a second.
 _NEAR = 0.08
@@ -40,13 +38,7 @@ def seen_embeddings(
     """
     weight = masks[..., None]
     seen = np.rint(crops + weight * (faces.astype(np.float32) - crops)).astype(np.uint8)
-    size = seen.shape[1]
-    margin = round(size * (_CANVAS_PX - EMBEDDER_SIZE_PX) / 2 / _CANVAS_PX)
-    middle = seen[:, margin : size - margin, margin : size - margin]
-    if middle.shape[1] != EMBEDDER_SIZE_PX:
-        shape = (EMBEDDER_SIZE_PX, EMBEDDER_SIZE_PX)
-        middle = np.stack([cv2.resize(x, shape, interpolation=cv2.INTER_AREA) for x in middle])
-    return embedder.embed(np.ascontiguousarray(middle))
+    return embedder.embed(encoder_views(seen))
 
 
 class LikenessGuard:

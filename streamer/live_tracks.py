@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from engines.arrays import Float32Array
 from engines.embedder import FaceEmbedder
 from engines.types import Detections
+from streamer.aligner import encoder_views
 from streamer.analysis import AnalysisOptions
-from streamer.best_crops import BestCrops, face_views
+from streamer.best_crops import BestCrops
 from streamer.disguise import Disguise
 from streamer.extension import ExtensionOptions
 from streamer.frames import Frame
@@ -134,7 +135,7 @@ class LiveTracks:
     def _identify(self, track_id: int, time_s: float, box: Float32Array) -> None:
         """Fix the identity of a track from its first view, or from the track that it continues."""
         canvases = dict(self._crops.items())[track_id]
-        embedding = identify(self._embedder, face_views(canvases))
+        embedding = identify(self._embedder, encoder_views(canvases))
         summary = TrackSummary(track_id, time_s, time_s, box, box, 0, embedding)
         identity = self._lost.identity_of(summary)
         self._lives[track_id] = _Life(summary, identity)

@@ -14,11 +14,11 @@ from typing import Final
 import cv2
 import numpy as np
 
-from engines.arrays import Float32Array, UInt8Array
+from engines.arrays import Float32Array
 from engines.detector import FaceDetector
-from engines.embedder import EMBEDDER_SIZE_PX, FaceEmbedder
+from engines.embedder import FaceEmbedder
 from engines.errors import ConfigError, EngineError
-from streamer.aligner import similarities_from_landmarks
+from streamer.aligner import CANVAS_PX, encoder_views, similarities_from_landmarks
 from streamer.color import crop_rgb
 from streamer.config_rules import RulesConfig
 from streamer.face_finder import input_side_px
@@ -28,8 +28,6 @@ from streamer.plan import FramePlan, PlannedFace
 
 __all__ = ["PeopleRule", "Person", "Shown", "enroll", "people_rule"]
 
-_CANVAS_PX: Final = 160
-_OFFSET_PX: Final = 24
 # A face must be recognised in so many frames in a row before it is shown.
 _FRAMES_IN_A_ROW: Final = 5
 _MOST_TRACKS: Final = 1000
@@ -91,7 +89,7 @@ class PeopleRule:
         self._people = tuple(people)
         self._embedder = embedder
         self._shows_them, self._cosine = shows_them, cosine
-        ratio = crop_size_px / _CANVAS_PX
+        ratio = crop_size_px / CANVAS_PX
         self._canvas_scale = np.array([ratio, ratio, 1.0])
         self._seen: dict[int, _Seen] = {}
 
@@ -133,14 +131,14 @@ class PeopleRule:
 
     def _embeddings(self, frame: Frame, faces: Sequence[PlannedFace]) -> dict[int, Float32Array]:
         crops = [
-            _middle(crop_rgb(frame.pixels, frame.color, matrix * self._canvas_scale, _CANVAS_PX))
+            crop_rgb(frame.pixels, frame.color, matrix * self._canvas_scale, CANVAS_PX)
             for face in faces
             if (matrix := face.frame_from_crop) is not None
         ]
         if not crops:
             return {}
         try:
-            embeddings = self._embedder.embed(np.stack(crops))
+            embeddings = self._embedder.embed(encoder_views(np.stack(crops)))
         except EngineError:
             return {}  # nobody is recognised, so everybody is hidden
         return {face.track_id: row for face, row in zip(faces, embeddings, strict=True)}
@@ -148,11 +146,6 @@ class PeopleRule:
     def _forget(self) -> None:
         while len(self._seen) > _MOST_TRACKS:
             del self._seen[next(iter(self._seen))]
-
-
-def _middle(crop: UInt8Array) -> UInt8Array:
-    end = _OFFSET_PX + EMBEDDER_SIZE_PX
-    return np.ascontiguousarray(crop[_OFFSET_PX:end, _OFFSET_PX:end])
 
 
 def enroll(
@@ -181,12 +174,12 @@ def _enroll_one(path: Path, detector: FaceDetector, embedder: FaceEmbedder) -> P
         raise ConfigError(
             f"reference picture {path} must show one face, but {len(found.scores)} were found"
         )
-    transform = similarities_from_landmarks(found.landmarks_px[:1], _CANVAS_PX).reshape(2, 3)
+    transform = similarities_from_landmarks(found.landmarks_px[:1], CANVAS_PX).reshape(2, 3)
     if not np.isfinite(transform).all():
         raise ConfigError(f"reference picture {path}: the face cannot be aligned")
     # OpenCV makes limited-range BT.601 of it.
-    crop = _middle(crop_rgb(pixels, ColorSpec(matrix=6), transform, _CANVAS_PX))
-    return Person(path.stem, identify(embedder, crop[None]))
+    canvas = crop_rgb(pixels, ColorSpec(matrix=6), transform, CANVAS_PX)
+    return Person(path.stem, identify(embedder, encoder_views(canvas[None])))
 
 
 def people_rule(

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.clips import DEFAULT_SHARED, BenchmarkError, FaceFinder, load_teachers
 from benchmarks.live_camera import find_gstreamer_python
 from benchmarks.live_clip import CodedClip, write_coded_clip
-from benchmarks.live_run import live_config, resources
+from benchmarks.live_run import LiveRun, live_config, resources
 from engines.arrays import Float32Array, UInt8Array
 
 SIZE_HW = (240, 424)
@@ -80,6 +80,15 @@ def within(stated_s: float) -> Iterator[None]:
     assert took_s <= limit_s, (
         f"{took_s:.2f} s, {stated_s:g} s are stated; {slower:.1f} times slower"
     )
+
+
+def come_back(run: LiveRun, stated_s: float = BACK_S) -> None:
+    """Five more frames must go out, the first new one of them in the stated time."""
+    with within(stated_s):
+        # Made pictures go out while the camera is away; they do not count.
+        run.wait(lambda now: now.state == "live", PATIENCE_S)
+        run.wait_for_frames(1 + HELD_FRAMES, PATIENCE_S)
+    run.wait_for_frames(4, PATIENCE_S)
 
 
 @contextmanager

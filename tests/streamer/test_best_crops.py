@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from engines.arrays import UInt8Array
-from streamer.aligner import encoder_crop, similarities_from_landmarks
-from streamer.best_crops import BestCrops, BestCropsOptions, face_views, sharpness_ratio
+from streamer.aligner import encoder_crop, encoder_views, similarities_from_landmarks
+from streamer.best_crops import BestCrops, BestCropsOptions, sharpness_ratio
 from streamer.color import crop_rgb
 from streamer.frames import ColorSpec, Frame, TrackedFace
 from tests.streamer.scenes import SIZE_HW, face_box, face_points
@@ -67,7 +67,7 @@ def test_sharp_views_come_first() -> None:
     crops = BestCrops()
     crops.offer(make_frame(0, blur=4), make_face())
     crops.offer(make_frame(1000), make_face())
-    sharp, blurred = face_views(crops_of(crops))
+    sharp, blurred = encoder_views(crops_of(crops))
     assert sharpness_ratio(sharp) > 2 * sharpness_ratio(blurred)
 
 
@@ -102,5 +102,5 @@ def test_the_middle_of_a_canvas_is_what_the_encoder_gets() -> None:
     assert face.landmarks_px is not None
     canvas = similarities_from_landmarks(face.landmarks_px[None], 160).reshape(2, 3)
     direct = crop_rgb(frame.pixels, frame.color, encoder_crop(canvas, 160), 112)
-    middle = face_views(crops_of(crops))[0]
+    middle = encoder_views(crops_of(crops))[0]
     assert np.abs(middle.astype(int) - direct).mean() < 1.0

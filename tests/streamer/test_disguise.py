@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,11 @@ from engines.errors import EngineRunError
 from engines.generator import FaceGenerator
 from engines.types import TensorSpec
 from streamer.disguise import Disguise, pack_views, unpack_views
+from streamer.key_log import KeyLogReader, TrackStart
+from streamer.key_log_parts import part_path
+from streamer.rotator import make_rotator
 from tests.factories import CROP_PX, FakeEngine, generator_engine
+from tests.streamer.live_streams import FOR_OWNER, MODELS, OWNER, Stream, Z
 
 ORIGINAL = np.eye(512, dtype=np.float32)[0]
 VIEWS = np.stack([np.full((CROP_PX, CROP_PX, 3), 100 + 20 * i, np.uint8) for i in range(3)])
@@ -118,3 +123,27 @@ def test_packed_views_are_small_and_nearly_the_same() -> None:
     assert len(packed) == 2
     assert max(map(len, packed)) < views[0].size / 4
     assert np.abs(unpack_views(packed).astype(int) - views[:2]).mean() < 2
+
+
+def test_the_log_holds_the_key_that_was_taken(tmp_path: Path) -> None:
+    stream = Stream(tmp_path, config=FOR_OWNER)
+    proposed = stream.log.propose(1, Z[0], 2)
+    assert not np.allclose(proposed, stream.new_face, atol=0.1)
+    np.testing.assert_allclose(stream.log.protect(1, Z[0], 2), proposed, atol=1e-6)
+    stream.run(3)
+    stream.rotation.ask()
+    stream.run(2)
+    stream.log.close()
+    paths = [part_path(stream.path, number) for number in (1, 2)]
+    starts = []
+    for path in paths:
+        with KeyLogReader.open(path, None, identities=[OWNER]) as reader:
+            starts.append(next(r for r in reader.records() if isinstance(r, TrackStart)))
+    assert [start.scope_id for start in starts] == ["1.2", "1.2"]
+    space, start = MODELS.space, starts[0]
+    assert start.key is not None
+    rotator = make_rotator(
+        "orthogonal", scope_key=start.key, angle_deg=start.angle_deg, dim=space.dim
+    )
+    turned = space.embedding(rotator.rotate(space.coordinates(Z[0])))
+    np.testing.assert_allclose(turned, proposed, atol=1e-5)

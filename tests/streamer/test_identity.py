@@ -10,6 +10,7 @@ from engines.arrays import Float32Array
 from engines.errors import EngineLoadError
 from engines.manifest import sha256_of
 from streamer.identity import IdentityKeys, IdentitySpace, load_identity_space, mean_embedding
+from streamer.keys import KeyScope
 from streamer.rotator import Rotator, make_rotator
 
 DIM = 64
@@ -31,7 +32,7 @@ def _keys(space: IdentitySpace, scope: str, made: list[str]) -> IdentityKeys:
         key = bytes([len(made)]) * 32
         return make_rotator("orthogonal", scope_key=key, angle_deg=90.0, dim=DIM)
 
-    return IdentityKeys(space, rotator, scope=scope, camera_id="gate")  # type: ignore[arg-type]  # a str
+    return IdentityKeys(space, rotator, scope=KeyScope(scope), camera_id="gate")
 
 
 def test_coordinates_and_embedding_are_inverse_inside_the_space() -> None:

@@ -20,14 +20,7 @@ from benchmarks.live_exposure import judge_outputs
 from benchmarks.live_proxy import RtspProxy
 from benchmarks.live_run import LiveRun, live_config, recordings
 from benchmarks.video_io import decode
-from tests.live_faults import (
-    BACK_S,
-    HELD_FRAMES,
-    PATIENCE_S,
-    RATE_HZ,
-    leaves_nothing_behind,
-    within,
-)
+from tests.live_faults import PATIENCE_S, RATE_HZ, come_back, leaves_nothing_behind, within
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -50,11 +43,7 @@ class Service:
 
     def come_back(self) -> None:
         """Five more frames must go out, the first new one of them in the stated time."""
-        with within(BACK_S):
-            # Made pictures go out while the camera is away; they do not count.
-            self.run.wait(lambda now: now.state != "reconnecting", PATIENCE_S)
-            self.run.wait_for_frames(1 + HELD_FRAMES, PATIENCE_S)
-        self.run.wait_for_frames(4, PATIENCE_S)
+        come_back(self.run)
 
 
 def _require_sane_times(path: Path) -> None:

@@ -15,28 +15,13 @@ from benchmarks.live_proxy import RtspProxy
 from benchmarks.live_run import LiveRun, live_config, recordings
 from engines.errors import SourceOpenError
 from streamer.camera_snapshot import CameraSnapshot, SinkHealth
-from tests.live_faults import (
-    BACK_S,
-    HELD_FRAMES,
-    PATIENCE_S,
-    RATE_HZ,
-    leaves_nothing_behind,
-    within,
-)
+from tests.live_faults import BACK_S, PATIENCE_S, RATE_HZ, come_back, leaves_nothing_behind, within
 from tests.tls_front import write_certificate
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 _CONFIG = {"detector": {"long_side_px": 320}}
 _REFUSED_WAIT_S = 2.0
-
-
-def _come_back(run: LiveRun, stated_s: float) -> None:
-    """Five more frames must go out, the first new one of them in the stated time."""
-    with within(stated_s):
-        run.wait(lambda now: now.state == "live", PATIENCE_S)
-        run.wait_for_frames(1 + HELD_FRAMES, PATIENCE_S)
-    run.wait_for_frames(4, PATIENCE_S)
 
 
 def test_a_wrong_password_ends_at_once_and_is_not_shown(
@@ -75,7 +60,7 @@ def test_a_password_that_is_changed_is_survived_until_it_is_right_again(
                 camera.login = ("viewer", "hunter2")
                 camera.start()
                 # A camera that refuses is asked again after this wait, or a fifth more.
-                _come_back(run, BACK_S + 1.2 * _REFUSED_WAIT_S)
+                come_back(run, BACK_S + 1.2 * _REFUSED_WAIT_S)
         assert run.error is None
         assert run.report is not None
         assert "hunter2" not in str(run.report.warnings)
@@ -101,7 +86,7 @@ def test_udp_may_lose_and_reorder(
                 camera.kill()
                 run.wait(lambda now: now.state == "reconnecting", PATIENCE_S)
                 camera.start()
-                _come_back(run, BACK_S)
+                come_back(run)
     found = judge_outputs(coded_clip, recordings(tmp_path), slack_frames=20)
     assert found.frames >= RATE_HZ * 8
     assert found.exposed == ()
@@ -154,7 +139,7 @@ def test_a_camera_with_another_certificate_is_not_believed(
                 camera.kill()
                 camera.certificate = certificate
                 camera.start()
-                _come_back(run, BACK_S)
+                come_back(run)
         assert run.error is None
     found = judge_outputs(coded_clip, recordings(out), slack_frames=20)
     assert found.frames > 10
@@ -217,7 +202,7 @@ def test_a_machine_that_is_too_slow_drops_frames_and_shows_nobody(
             with leaves_nothing_behind():
                 run.wait(lambda now: now.frames_dropped > 5, PATIENCE_S)
                 ended.set()
-                _come_back(run, BACK_S)
+                come_back(run)
     found = judge_outputs(coded_clip, recordings(tmp_path))
     assert found.frames > 0
     assert found.exposed == ()

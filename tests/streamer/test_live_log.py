@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from engines.errors import KeyLogError, KeyLogTamperedError, WrongPasswordError
@@ -29,7 +28,6 @@ from streamer.live_log import LiveLog
 from streamer.media_info import Notices
 from streamer.recipient_keys import public_text
 from streamer.recovery_log import RecoveryLog, RecoverySource
-from streamer.rotator import make_rotator
 from tests.key_log_forge import flip, identity
 from tests.streamer.live_streams import FOR_OWNER, INFO, MODELS, OWNER, PASSWORD, Stream, Z
 
@@ -290,25 +288,3 @@ def test_header_of_a_part_cannot_be_pasted_on_another(tmp_path: Path) -> None:
     target.write_bytes(mixed)
     with KeyLogReader.open(target, identities=[OWNER]) as r, pytest.raises(KeyLogTamperedError):
         list(r.records())
-
-
-def test_the_log_holds_the_key_that_was_taken(tmp_path: Path) -> None:
-    stream = Stream(tmp_path, config=FOR_OWNER)
-    proposed = stream.log.propose(1, Z[0], 2)
-    assert not np.allclose(proposed, stream.new_face, atol=0.1)
-    np.testing.assert_allclose(stream.log.protect(1, Z[0], 2), proposed, atol=1e-6)
-    stream.run(3)
-    stream.rotation.ask()
-    stream.run(2)
-    stream.log.close()
-    paths = [part_path(stream.path, number) for number in (1, 2)]
-    logs = [read_all(path, identities=[OWNER]) for path in paths]
-    starts = [next(r for r in log if isinstance(r, TrackStart)) for log in logs]
-    assert [start.scope_id for start in starts] == ["1.2", "1.2"]
-    space, start = MODELS.space, starts[0]
-    assert start.key is not None
-    rotator = make_rotator(
-        "orthogonal", scope_key=start.key, angle_deg=start.angle_deg, dim=space.dim
-    )
-    turned = space.embedding(rotator.rotate(space.coordinates(Z[0])))
-    np.testing.assert_allclose(turned, proposed, atol=1e-5)
