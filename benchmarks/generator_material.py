@@ -14,7 +14,9 @@ from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
+from streamer.config import AppConfig
 from streamer.identity import IdentitySpace, load_identity_space
+from streamer.reader import open_reader
 from streamer.rotator import RotationKind, Rotator, angle_for_level, make_rotator
 from training.crops import read_index, read_tar_crops
 
@@ -70,6 +72,11 @@ class Product:
     Args:
         threads: Threads of one call of a network.
         generator: Manifest of the generator to measure.
+        encoder: Manifest of E_id.
+
+    Attributes:
+        manifest: That of the generator.
+        has_reader: Whether the generator has a reader of its own.
     """
 
     def __init__(
@@ -87,6 +94,10 @@ class Product:
         )
         self.manifest = load_manifest(generator)
         self.generator = FaceGenerator(load_engine(self.manifest, provider="cpu", threads=threads))
+        drawn_by = self.manifest.extra.get("made_from_sha256", self.manifest.sha256)
+        config = AppConfig.model_validate({"identity": {"generator": str(generator)}})
+        self._reader = open_reader(config, drawn_by=bytes.fromhex(drawn_by))
+        self.has_reader = self._reader is not None
         self._space: IdentitySpace = load_identity_space(self.manifest.extra, generator.parent)
         self._rotators: dict[tuple[bytes, int, str], Rotator] = {}
         self._mask = face_mask(160)[None, :, :, None]
@@ -94,6 +105,22 @@ class Product:
     def embed(self, crops: UInt8Array) -> Float32Array:
         """(N, 160, 160, 3) uint8 RGB to (N, 512)."""
         return self._embedder.embed(np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE]))
+
+    def read(self, crops: UInt8Array) -> Float32Array:
+        """Wanted identities out of new faces, (N, 160, 160, 3) uint8 RGB to (N, 512).
+
+        By the reader of the generator; by E_id where it has none.
+        """
+        reader = self._reader.embedder if self._reader else self._embedder
+        return reader.embed(np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE]))
+
+    def likeliest(self, identities: Float32Array) -> Float32Array:
+        """Identities that were read and turned back, corrected as recovery does; (N, 512)."""
+        prior = self._reader.prior if self._reader else None
+        if prior is None:
+            return identities
+        found = [prior.likeliest(self._space.coordinates(z)) for z in identities]
+        return np.stack([self._space.embedding(c) for c in found])
 
     def turn(
         self,

@@ -40,8 +40,9 @@ def sheet(product: Product, faces: UInt8Array) -> UInt8Array:
     """
     identities = product.embed(faces)
     made = [product.make(faces, product.turn(identities, key_of(k), _LEVEL)) for k in (1, 2, 3)]
-    read = product.embed(made[0])
-    right, wrong = (product.turn(read, key_of(k), _LEVEL, back=True) for k in (1, 9))
+    read = product.read(made[0])
+    turned = [product.turn(read, key_of(k), _LEVEL, back=True) for k in (1, 9)]
+    right, wrong = (product.likeliest(z) for z in turned)
     recovered = [product.make(made[0], z) for z in (identities, right, wrong)]
     return np.vstack([np.hstack(list(row)) for row in (faces, *made, *recovered)])
 

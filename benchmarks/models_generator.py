@@ -97,8 +97,8 @@ class _Run:
             "generative_h264_crf23": self._read_and_turn_back(self.compressed),
         }
         wrong_keys = [key_of(3)] * len(self.originals)
-        wrong = self.turned(product.embed(self.protected), wrong_keys, back=True)
-        self.wrong_key = product.make(self.protected, wrong)
+        wrong = self.turned(product.read(self.protected), wrong_keys, back=True)
+        self.wrong_key = product.make(self.protected, product.likeliest(wrong))
 
     def turned(
         self,
@@ -133,15 +133,19 @@ class _Run:
         return [key(int(n)) for n in choose_attempts(len(self.originals), likeness)]
 
     def _read_and_turn_back(self, faces: UInt8Array) -> UInt8Array:
-        back = self.turned(self.product.embed(faces), self.keys, back=True)
-        return self.product.make(faces, back)
+        back = self.turned(self.product.read(faces), self.keys, back=True)
+        return self.product.make(faces, self.product.likeliest(back))
 
     def read_back(self) -> dict[str, float]:
-        """Mean cosine between the wanted and the read identity, by the shipped encoder."""
+        """Mean cosines: wanted and read identity, by the reader and E_id; E_id and originals."""
         read = self.product.embed(self.protected)
         old = (read * self.identities).sum(1)
         return {
-            "wanted": float((read * self.wanted).sum(1).mean()),
+            "wanted": float((self.product.read(self.protected) * self.wanted).sum(1).mean()),
+            "wanted, CRF 23": float(
+                (self.product.read(self.compressed) * self.wanted).sum(1).mean()
+            ),
+            "wanted, by E_id": float((read * self.wanted).sum(1).mean()),
             "old": float(old.mean()),
             "recovered": float(
                 (self.product.embed(self.recovered["assisted"]) * self.identities).sum(1).mean()
@@ -214,8 +218,9 @@ def _levels(run: _Run, judge: Judge) -> dict[str, object]:
             turn, make = run.product.turn, run.product.make
             wanted = turn(run.identities, key_of(4), level, kind=kind)
             made = make(run.originals, wanted)
-            read = run.product.embed(made)
+            read = run.product.read(made)
             back = turn(read, key_of(4), level, back=True, kind=kind)
+            back = run.product.likeliest(back)
             faces = judge.embed(make(made, back))
             out[f"{kind} {level}"] = {
                 "protection_sr": 1.0 - float(judge.same(judge.embed(made), original).mean()),

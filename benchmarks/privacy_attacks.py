@@ -80,7 +80,7 @@ def informed_attack(
         sample: targets and gallery.
         others: whom the attacker learns from.
         policy: rotation, angle and scope.
-        readers: recognisers that the attacker has.
+        readers: recognisers that the attacker has beside the product's own reader.
         made: the probes' new faces where they are there already; in track scope only, where no
             other picture shares their keys.
 
@@ -100,13 +100,15 @@ def informed_attack(
         made_probes = made
     else:
         raise ValueError("the others' faces must be made under the probes' key")
+    eyes = {name: (reader.embed, reader.embed) for name, reader in readers.items()}
+    eyes["reader of wanted identities"] = (anonymizer.read, anonymizer.identities)
     out: Measures = {}
-    for name, reader in readers.items():
-        gallery = unit_rows(reader.embed(sample.gallery))
-        seen = unit_rows(reader.embed(made_probes))
+    for name, (of_new, of_real) in eyes.items():
+        gallery = unit_rows(of_real(sample.gallery))
+        seen = unit_rows(of_new(made_probes))
         out[f"{name} no map"] = _first(seen, gallery, sample.people)
-        lesson = unit_rows(reader.embed(made_others))
-        wanted = unit_rows(reader.embed(others.crops[:known]))
+        lesson = unit_rows(of_new(made_others))
+        wanted = unit_rows(of_real(others.crops[:known]))
         for kind, learn in LEARNERS.items():
             guess = learn(lesson, wanted, others.people[:known])(seen)
             out[f"{name} {kind}"] = _first(guess, gallery, sample.people)
@@ -269,7 +271,7 @@ def guess_passwords(
     used = replace(policy, scope="camera")
     if made is None:
         made = protect(anonymizer, sample.probes[:faces], used, sample.seed, "guess")
-    read = anonymizer.identities(made)
+    read = anonymizer.read(made)
     gallery = anonymizer.identities(sample.gallery)
     scores = []
     for guess in range(guesses):

@@ -150,7 +150,7 @@ def _rows(
     angles = angles_for(Policy(), len(crops), 0)
     keys = [[secret_key("sheet", which, i) for i in range(len(crops))] for which in range(3)]
     first = anonymizer.protected(crops, anonymizer.turned(identities, keys[0], angles))
-    read = anonymizer.identities(first)
+    read = anonymizer.read(first)
     paper = angles_for(Policy(angle_deg=85.0), len(crops), 0)
     reference = anonymizer.turned(identities, keys[0], paper, kind="reference")
     rows = {
@@ -160,7 +160,7 @@ def _rows(
         ),
         "ours, paper mode at 85°": anonymizer.protected(crops, reference),
         "recovered, generative": anonymizer.restored(
-            first, anonymizer.turned_back(read, keys[0], angles)
+            first, anonymizer.likeliest(anonymizer.turned_back(read, keys[0], angles))
         ),
         "recovered, assisted": anonymizer.restored(first, identities),
         "wrong password": anonymizer.restored(first, anonymizer.turned_back(read, keys[2], angles)),

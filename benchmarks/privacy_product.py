@@ -107,6 +107,15 @@ class Anonymizer:
         label = f"E_id {self.encoder_sha256}"
         return np.asarray(self._memo.rows(label, self._product.embed, crops), np.float32)
 
+    def read(self, crops: UInt8Array) -> Float32Array:
+        """Wanted identities out of new faces, as recovery reads them; (N, 512) unit rows."""
+        label = f"R {self.generator_sha256} {self._product.has_reader}"
+        return np.asarray(self._memo.rows(label, self._product.read, crops), np.float32)
+
+    def likeliest(self, identities: Float32Array) -> Float32Array:
+        """Identities that were read and turned back, corrected as recovery does; (N, 512)."""
+        return self._product.likeliest(identities)
+
     def turned(
         self,
         identities: Float32Array,
@@ -184,7 +193,7 @@ class Anonymizer:
         return self._made(crops, wanted)
 
     def restored(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
-        """The crops with the faces of `wanted` brought back."""
+        """The crops with the faces of `wanted` brought back, (N, 512)."""
         return self._made(crops, wanted)
 
     def _made(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:

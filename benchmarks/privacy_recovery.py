@@ -66,7 +66,7 @@ def _ways(
     anonymizer: Anonymizer, protected: Protected, seen: UInt8Array
 ) -> Iterator[tuple[str, UInt8Array]]:
     """What each way makes of the new faces as they arrive."""
-    read = anonymizer.identities(seen)
+    read = anonymizer.read(seen)
     back = anonymizer.turned_back(
         read,
         protected.keys,
@@ -74,7 +74,7 @@ def _ways(
         kind=protected.policy.kind,
         originals=protected.identities,
     )
-    yield "generative", anonymizer.restored(seen, back)
+    yield "generative", anonymizer.restored(seen, anonymizer.likeliest(back))
     yield "assisted", anonymizer.restored(seen, protected.identities)
 
 
@@ -83,13 +83,13 @@ def _wrong(anonymizer: Anonymizer, protected: Protected) -> UInt8Array:
     count = len(protected.made)
     keys = [secret_key("wrong", protected.sample.seed, row) for row in range(count)]
     back = anonymizer.turned_back(
-        anonymizer.identities(protected.made),
+        anonymizer.read(protected.made),
         keys,
         protected.angles_deg,
         kind=protected.policy.kind,
         originals=protected.identities,
     )
-    return anonymizer.restored(protected.made, back)
+    return anonymizer.restored(protected.made, anonymizer.likeliest(back))
 
 
 def after_codecs(

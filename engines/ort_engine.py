@@ -74,6 +74,9 @@ class OrtEngine:
         options.log_severity_level = 3
         # Spinning threads would take the cores from the codec threads between two calls.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # An arena keeps what the largest of all input shapes needed, for ever and in each session:
+        # batches and sizes change with the faces and the camera (docs/decisions/0071).
+        options.enable_cpu_mem_arena = False
         try:
             self._session = ort.InferenceSession(model, options, providers=[wanted])
         except Exception as exc:  # ONNX Runtime's errors have no common base of their own

@@ -97,7 +97,7 @@ def _check_providers() -> Check:
 
 
 def _check_weights() -> Iterator[Check]:
-    for name in ("detector", "landmarks", "encoder", "generator"):
+    for name in ("detector", "landmarks", "encoder", "generator", "reader"):
         try:
             manifest = load_manifest(WEIGHTS_FOLDER / f"{name}.json")
             size = len(verified_model_bytes(manifest))

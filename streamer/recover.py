@@ -21,6 +21,7 @@ from streamer.key_log_parts import OpenParts, open_parts, read_links
 from streamer.media_info import Notices
 from streamer.models import Models, load_models
 from streamer.progress import ProgressSink
+from streamer.reader import WantedReader, open_reader
 from streamer.recovery_log import RecoveryLog, RecoverySource, TimeSpan
 from streamer.recovery_pass import PassReport, RecordLookup, RecoveryPass
 from streamer.recovery_placement import Placement, place_segments
@@ -164,10 +165,28 @@ def _restorer(job: _Job, log: RecoveryLog, mode: RecoveryMode, placement: Placem
         return Restorer(job.models.generator, log.assisted_identities())
     # The whole file is read: more views of a face give a better identity.
     lookup = log.frames(placement.again(), TimeSpan())
-    read_back = read_identities(
-        str(job.request.source), lookup, job.models, stop=job.stop, progress=job.progress
-    )
-    return Restorer(job.models.generator, log.original_identities(read_back, job.models.space))
+    generator, own = job.models.generator, _open_reader(job, log.header)
+    try:
+        read_back = read_identities(
+            str(job.request.source), lookup, own.embedder if own else job.models.embedder,
+            crop_size_px=generator.crop_size_px, stop=job.stop, progress=job.progress,
+        )  # fmt: skip
+    finally:
+        if own is not None:
+            own.close()
+    prior = own.prior if own else None
+    return Restorer(generator, log.original_identities(read_back, job.models.space, prior))
+
+
+def _open_reader(job: _Job, header: KeyLogHeader) -> WantedReader | None:
+    """What learned to read the faces of the recording's generator; None: E_id has to do."""
+    reader = open_reader(job.config, drawn_by=dict(header.models).get("generator"))
+    if reader is None:
+        job.notices.add(
+            "there is no reader for the generator of this recording, so identities are read with "
+            "the encoder, less exactly; --mode assisted needs no reading"
+        )
+    return reader
 
 
 def _recover_with_log(

@@ -11,6 +11,7 @@ from engines.arrays import Float32Array
 from engines.errors import KeyLogError
 from streamer.frames import Frame
 from streamer.identity import IdentitySpace
+from streamer.identity_prior import IdentityPrior
 from streamer.key_log import (
     Face,
     Gap,
@@ -239,13 +240,17 @@ class RecoveryLog:
         )
 
     def original_identities(
-        self, read_back: dict[int, Float32Array], space: IdentitySpace
+        self,
+        read_back: dict[int, Float32Array],
+        space: IdentitySpace,
+        prior: IdentityPrior | None = None,
     ) -> dict[int, Float32Array]:
-        """Track id -> original embedding, from what the encoder reads in the new faces.
+        """Track id -> original embedding, from what was read in the new faces.
 
         Args:
             read_back: track id -> (512,) mean embedding of its synthetic faces.
             space: the subspace that rotations act in.
+            prior: corrects the error of reading; None: taken as it was read.
         """
         rotators: dict[tuple[KeyScope, str], Rotator] = {}
         found = {}
@@ -257,7 +262,8 @@ class RecoveryLog:
             if name not in rotators:
                 rotators[name] = self._rotator(start, space.dim)
             coordinates = space.coordinates(embedding)
-            found[key] = space.embedding(rotators[name].unrotate(coordinates, norm=start.norm))
+            back = rotators[name].unrotate(coordinates, norm=start.norm)
+            found[key] = space.embedding(back if prior is None else prior.likeliest(back))
         return found
 
 

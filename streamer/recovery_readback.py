@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from engines.arrays import Float32Array
+from engines.embedder import FaceEmbedder
 from streamer.aligner import ENCODER_PX, encoder_crop
 from streamer.color import crop_rgb
 from streamer.identity import identify, mean_embedding
 from streamer.interrupt import StopRequest
-from streamer.models import Models
 from streamer.progress import ProgressSink, Tick
 from streamer.recovery_log import FrameLookup
 from streamer.source import open_source
@@ -42,8 +42,9 @@ class _Views:
 def read_identities(
     source: str,
     lookup: FrameLookup,
-    models: Models,
+    reader: FaceEmbedder,
     *,
+    crop_size_px: int,
     stop: StopRequest,
     progress: ProgressSink,
 ) -> dict[int, Float32Array]:
@@ -52,7 +53,8 @@ def read_identities(
     Args:
         source: the anonymised video.
         lookup: says where the faces are.
-        models: the encoder is used.
+        reader: what reads, the generator's own reader or E_id.
+        crop_size_px: side of the generator's crop.
         stop: ends the pass early.
         progress: is told about each frame.
 
@@ -67,9 +69,9 @@ def read_identities(
             faces = [face for face in lookup.of(frame).faces if face.is_generated]
             wanted = [f for f in faces if views.setdefault(f.track_id, _Views()).wants()]
             for face in wanted:
-                matrix = encoder_crop(face.frame_from_crop, models.generator.crop_size_px)
+                matrix = encoder_crop(face.frame_from_crop, crop_size_px)
                 crop = crop_rgb(frame.pixels, frame.color, matrix, ENCODER_PX)
-                views[face.track_id].add(identify(models.embedder, crop[None]))
+                views[face.track_id].add(identify(reader, crop[None]))
             progress.update(Tick("read back", frame.index + 1, video.info.frame_count))
     return {
         track_id: mean_embedding(np.stack(found.kept))

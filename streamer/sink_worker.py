@@ -6,6 +6,7 @@ pictures; when it is gone, it is tried again with back-off, and everything until
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -101,6 +102,10 @@ class OutputWorker:
         while (cut := self._next_cut()) is not None:
             try:
                 self._target.open(cut)
+                if cut.is_new_video:
+                    # The cut before held the encoder before, whose parts refer to each other: its
+                    # threads would stay until Python happens to look.
+                    gc.collect()
                 self._say("up")
                 next_cut = self._feed(backoff)
                 self._target.close()

@@ -35,7 +35,8 @@ def live_info(
         pts=tuple(range(0, 240, STEP)), time_base=BASE, size_hw=size_hw,
         audio_start_s=0.0 if audio else None,
     )  # fmt: skip
-    with open_source(make_video(folder / f"facts{audio}{size_hw[0]}.mkv", recipe)) as source:
+    name = f"facts{audio}{size_hw[0]}x{size_hw[1]}.mkv"
+    with open_source(make_video(folder / name, recipe)) as source:
         return source.info
 
 

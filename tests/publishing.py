@@ -22,13 +22,21 @@ from tests.media import read_all
 
 __all__ = ["Publishing", "listener", "require_moving"]
 
-# FFmpeg listens for one publisher and writes what comes to a file, frame by frame.
+# FFmpeg listens for one publisher and writes what comes to a file, frame by frame. A publisher that
+# gave up in mid-handshake, on a machine with much else to do, comes again, as to a real server.
 _LISTEN = """
-import sys, av
+import sys, time, av
 url, out = sys.argv[1:]
 options = {"listen": "1"} if url.startswith("rtmp") else {}
 print("ready", flush=True)
-with av.open(url, options=options, timeout=(60, 5)) as reader, av.open(out, "w") as writer:
+def listen():
+    while True:
+        try:
+            return av.open(url, options=options, timeout=(60, 5))
+        except av.FFmpegError as exc:
+            print(exc, file=sys.stderr)
+            time.sleep(0.1)
+with listen() as reader, av.open(out, "w") as writer:
     targets = [writer.add_stream_from_template(stream, opaque=True) for stream in reader.streams]
     try:
         for packet in reader.demux():

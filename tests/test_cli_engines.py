@@ -19,7 +19,7 @@ from tests.engines.test_trt_engine import pooling_model
 
 @pytest.fixture(autouse=True)
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("detector", "landmarks", "encoder", "generator"):
+    for name in ("detector", "landmarks", "encoder", "generator", "reader"):
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(pooling_model(("N", 3, 64, 64)))
         facts = {
@@ -85,7 +85,7 @@ def test_bench_prints_a_table_and_writes_both_files(
     assert table == (tmp_path / "bench" / "bench.md").read_text()
     assert table.count("| encoder 0 |") == 2
     report = json.loads((tmp_path / "bench" / "bench.json").read_text())
-    assert len(report["figures"]) == 8
+    assert len(report["figures"]) == 10
     assert report["machine"]["cores"] >= 1
 
 

@@ -6,6 +6,7 @@ import argparse
 import copy
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from training.encoder_model import EMBEDDING_DIM, ENCODER_SIZE_PX, DeployedEncod
 from training.encoder_readout import ReadoutEncoder, load_readout_encoder
 from training.runtime import load_checkpoint
 
-__all__ = ["export_encoder", "load_trained_encoder", "main"]
+__all__ = ["export_encoder", "export_reader", "load_trained_encoder", "main"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,10 +51,46 @@ def export_encoder(
     Returns:
         The manifest's path.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "encoder.onnx"
-    draft = folder / "encoder.new.onnx"
-    write_onnx(model, draft, inner_px=inner_px)
+    return _export(model, folder / "encoder.onnx", version, inner_px, {})
+
+
+def export_reader(
+    model: ReadoutEncoder,
+    folder: Path,
+    *,
+    version: str,
+    inner_px: int,
+    generator_sha256: str,
+    facts: Mapping[str, object],
+) -> Path:
+    """Write ``reader.onnx`` and ``reader.json``: what was learned from the faces of one generator.
+
+    Args:
+        model: the trained network of a ``ReadBack``.
+        folder: usually ``engines/weights``.
+        version: version of the weights.
+        inner_px: the size the network works at.
+        generator_sha256: hex digest of the float32 file of the generator it learned from.
+        facts: further manifest entries.
+
+    Returns:
+        The manifest's path.
+    """
+    more = {"sees_mirrored": False, "generator_sha256": generator_sha256, **facts}
+    return _export(model, folder / "reader.onnx", version, inner_px, more)
+
+
+def _export(
+    model: Encoder | ReadoutEncoder,
+    path: Path,
+    version: str,
+    inner_px: int,
+    more: Mapping[str, object],
+) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new.onnx")
+    sees_mirrored = bool(more.get("sees_mirrored", True))
+    write_onnx(model, draft, inner_px=inner_px, sees_mirrored=sees_mirrored)
     store_fp16(draft, draft)
     draft.replace(path)
     facts = {
@@ -65,13 +102,17 @@ def export_encoder(
         "input_size_hw": [ENCODER_SIZE_PX, ENCODER_SIZE_PX],
         "normalised": True,
         "inner_px": inner_px,
+        **more,
     }
     return publish(path, version=version, facts=facts)
 
 
-def write_onnx(model: Encoder | ReadoutEncoder, path: Path, *, inner_px: int) -> None:
+def write_onnx(
+    model: Encoder | ReadoutEncoder, path: Path, *, inner_px: int, sees_mirrored: bool = True
+) -> None:
     """Write the network in float32, with a free batch size and BatchNorm folded."""
-    deployed = DeployedEncoder(_folded(model, inner_px), inner_px=inner_px).eval()
+    folded = _folded(model, inner_px)
+    deployed = DeployedEncoder(folded, inner_px=inner_px, sees_mirrored=sees_mirrored).eval()
     example = torch.zeros(2, 3, ENCODER_SIZE_PX, ENCODER_SIZE_PX)
     with warnings.catch_warnings():
         # The newer exporter needs onnxscript; this one is deprecated but complete for this graph.

@@ -121,6 +121,7 @@ class DeployedEncoder(nn.Module):
     Args:
         encoder: Network from (N, 3, S, S) to (N, 512).
         inner_px: The S it was trained for; the crop is scaled to it.
+        sees_mirrored: False for the reader of wanted identities, which takes the crop alone.
     """
 
     def __init__(
@@ -128,15 +129,19 @@ class DeployedEncoder(nn.Module):
         encoder: nn.Module,
         *,
         inner_px: int,
+        sees_mirrored: bool = True,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.inner_px = inner_px
+        self.sees_mirrored = sees_mirrored
 
     def forward(self, x: Tensor) -> Tensor:
         """Unit embedding (N, 512) of ``x`` (N, 3, 112, 112) float32 in [-1, 1]."""
         size = (self.inner_px, self.inner_px)
         small = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        if not self.sees_mirrored:
+            return _unit(self.encoder(small))
         both = _unit(self.encoder(torch.cat([small, small.flip(3)])))
         return _unit(both.reshape(2, -1, EMBEDDING_DIM).sum(0))
 

@@ -47,7 +47,7 @@ def rebuild(manifest: ModelManifest) -> Network:
 def _module(manifest: ModelManifest) -> tuple[nn.Module, tuple[str, ...], tuple[str, ...]]:
     if manifest.name == "generator":
         return load_net(manifest.path), ("crop", "identity"), ("face", "alpha")
-    if manifest.name == "encoder":
+    if manifest.name in ("encoder", "reader"):
         return _encoder(manifest), ("input",), ("embedding",)
     if manifest.name == "detector":
         net = DetectorNet().eval()
@@ -68,14 +68,15 @@ def _encoder(manifest: ModelManifest) -> DeployedEncoder:
     has_readout = any(name.startswith("encoder.squeeze.") for name in names)
     encoder = ReadoutEncoder(base, side=side_px // 16).eval() if has_readout else base
     load_folded(encoder, manifest.path, torch.zeros(1, 3, side_px, side_px), prefix="encoder.")
-    return DeployedEncoder(encoder, inner_px=side_px)
+    sees_mirrored = bool(manifest.extra.get("sees_mirrored", True))
+    return DeployedEncoder(encoder, inner_px=side_px, sees_mirrored=sees_mirrored)
 
 
 def rebuild_encoder(path: Path) -> tuple[nn.Module, int]:
     """The network inside an exported encoder, (N, 3, S, S) to raw embeddings, and its S.
 
     Args:
-        path: ``encoder.onnx``, its manifest beside it.
+        path: ``encoder.onnx`` or ``reader.onnx``, its manifest beside it.
     """
     manifest = load_manifest(path.with_suffix(".json"))
     deployed = _encoder(manifest)

@@ -34,7 +34,7 @@ def _plot(figures: Sequence[EngineFigure]) -> str:
 
 def _networks() -> Iterator[ModelManifest]:
     """All that ship, each followed by its INT8 form if there is one."""
-    for name in ("detector", "landmarks", "encoder", "generator"):
+    for name in ("detector", "landmarks", "encoder", "generator", "reader"):
         manifest = load_manifest(WEIGHTS_FOLDER / f"{name}.json")
         yield manifest
         try:

@@ -19,7 +19,7 @@ from streamer.cli.output import print_json
 
 __all__ = ["run"]
 
-_MODELS = ("detector", "landmarks", "encoder", "generator")
+_MODELS = ("detector", "landmarks", "encoder", "generator", "reader")
 _PICTURES = (".jpg", ".jpeg", ".png")
 _MOST_PICTURES = 128
 _EXIT_BEYOND = EngineError.exit_code

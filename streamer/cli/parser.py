@@ -171,7 +171,8 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         writing.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to")
     for action in (verify, convert):
         action.add_argument(
-            "--model", action="append", choices=("detector", "landmarks", "encoder", "generator"),
+            "--model", action="append",
+            choices=("detector", "landmarks", "encoder", "generator", "reader"),
             help="only this network; repeatable",
         )  # fmt: skip
         action.add_argument("--json", action="store_true", help="one JSON line instead of text")

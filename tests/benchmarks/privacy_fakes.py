@@ -41,6 +41,12 @@ class PerfectAnonymizer(Anonymizer):
     def identities(self, crops: UInt8Array) -> Float32Array:
         return read(crops)
 
+    def read(self, crops: UInt8Array) -> Float32Array:
+        return read(crops)
+
+    def likeliest(self, identities: Float32Array) -> Float32Array:
+        return identities
+
     def _made(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         return draw(wanted)
 

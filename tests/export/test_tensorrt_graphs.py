@@ -30,7 +30,7 @@ RESIZE = {
 }
 
 
-@pytest.mark.parametrize("name", ["detector", "landmarks", "encoder", "generator"])
+@pytest.mark.parametrize("name", ["detector", "landmarks", "encoder", "generator", "reader"])
 def test_shipped_graphs_use_listed_operators(name: str) -> None:
     if not (WEIGHTS_FOLDER / f"{name}.json").exists():
         pytest.skip("weights not built")

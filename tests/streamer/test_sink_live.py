@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,7 @@ from streamer.sink_live import LiveSink
 from streamer.sink_record import Recorder
 from streamer.sink_worker import OutputWorker, WorkerOptions
 from streamer.source import open_source
-from tests.live_media import STEP, live_info, moving_frame
+from tests.live_media import STEP, live_info, moving_frame, wait_until
 from tests.media import Recipe, make_video, read_all
 
 
@@ -65,6 +66,31 @@ def test_another_size_goes_on_in_another_file(tmp_path: Path) -> None:
     second = read_all(tmp_path / "yard-2.mkv")
     assert second.info.size_hw == (48, 64)
     assert len(second.frames) == 7
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
+def test_the_encoder_before_takes_its_threads_with_it(tmp_path: Path) -> None:
+    """Also where Python does not happen to look for garbage."""
+
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    recording = _Recording(tmp_path / "yard.mkv")
+    sizes = [(192, 128 + 16 * number) for number in range(6)]
+    infos = [live_info(tmp_path, size_hw=size_hw) for size_hw in sizes]
+    gc.collect()
+    gc.disable()
+    try:
+        recording.piece(infos[0], "0", range(5))
+        wait_until(lambda: recording.worker.health.packets_sent == 5)
+        before = threads()
+        for number, info in enumerate(infos[1:], 1):
+            recording.piece(info, str(number), range(5 * number, 5 * number + 5))
+            wait_until(lambda: recording.worker.health.packets_sent == 5 * number + 5)  # noqa: B023
+        wait_until(lambda: threads() <= before)
+    finally:
+        gc.enable()
+    recording.sink.close(20)
 
 
 def test_sound_stays_with_its_picture_across_pieces(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""Train R, the reader of wanted identities: ``python -m training.reader --data ../shared/faces``.
+
+The generator is frozen: new faces of it are drawn for people of the training set under random keys,
+and R learns to say which identity each was drawn for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+from torch import Tensor, nn
+
+from training.face_synthesis import FaceSynthesis
+from training.generator_data import Batch, load_bank
+from training.generator_export import load_net
+from training.generator_feed import Feed
+from training.losses_identity import declare_vision_operators, rotated_targets
+from training.losses_image import composite
+from training.read_back import ReadBack, read_back_loss
+from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.teachers import load_teachers
+
+__all__ = ["drawn_faces", "main"]
+
+_LOG_EVERY = 20
+_SAVE_EVERY = 200
+_ANGLES_DEG = (60.0, 120.0)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line."""
+    args = _arguments(argv)
+    cv2.setNumThreads(1)
+    torch.manual_seed(args.seed)
+    declare_vision_operators()
+    bank = load_bank(args.data, args.cache, load_teachers(args.teachers), args.encoder)
+    with Feed(bank, batch=args.batch, seed=args.seed) as feed:  # before torch has threads
+        torch.set_num_threads(args.threads)
+        _run(args, feed)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="training.reader", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the face sets")
+    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
+    parser.add_argument("--cache", type=Path, default=Path("build/cache"))
+    parser.add_argument("--generator", type=Path, default=Path("engines/weights/generator.onnx"))
+    parser.add_argument("--encoder", type=Path, default=Path("engines/weights/encoder.onnx"))
+    parser.add_argument("--init", type=Path, help="start from this reader.onnx; default: E_id")
+    parser.add_argument("--out", type=Path, default=Path("build/reader"))
+    parser.add_argument("--images", type=int, default=60_000, help="stop after so many faces")
+    parser.add_argument("--minutes", type=float, default=1e9, help="or after so much time")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args(argv)
+
+
+@torch.no_grad()
+def drawn_faces(
+    net: FaceSynthesis, batch: Batch, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """New faces of a batch under random keys and angles, and what each was drawn for.
+
+    Returns:
+        Faces (N, 3, 160, 160) in [-1, 1] as they go into the frame; identities (N, 512).
+    """
+    low, high = _ANGLES_DEG
+    angles = low + (high - low) * torch.rand(len(batch.crops), generator=generator)
+    wanted = rotated_targets(batch.identities, net.basis, angles, generator)
+    face, alpha = net(batch.crops, wanted)
+    return composite(face.float(), alpha.float(), batch.crops), wanted
+
+
+def _run(args: argparse.Namespace, feed: Feed) -> None:
+    net = load_net(args.generator).to(args.device, memory_format=torch.channels_last)
+    reader = ReadBack.of_encoder(args.init or args.encoder)
+    reader.to(args.device, memory_format=torch.channels_last)
+    average = AveragedModel(reader, decay=0.998)
+    adam = torch.optim.Adam(reader.parameters(), args.rate, (0.9, 0.99))
+    parts = {"reader": reader, "average": average.model, "optimizer": adam}
+    found = load_checkpoint(args.out)
+    step = 0
+    if found is not None:
+        step = found[0]
+        for name, part in parts.items():
+            part.load_state_dict(found[1][name])
+    generator = torch.Generator().manual_seed(args.seed + step)
+    first, start, limit_s, mean = step, time.monotonic(), args.minutes * 60, 0.0
+    while step * args.batch < args.images and time.monotonic() - start < limit_s:
+        done = max(step * args.batch / args.images, (time.monotonic() - start) / limit_s)
+        for group in adam.param_groups:
+            group["lr"] = args.rate * min(1.0, (step - first + 1) / 50, 0.02 + 1.6 * (1.0 - done))
+        near = _step(args, feed, net, reader, adam, generator)
+        mean = 0.98 * mean + 0.02 * near if mean else near
+        average.update(reader, step=step)
+        step += 1
+        if step % _LOG_EVERY == 0:
+            row = {"step": step, "images": step * args.batch, "seconds": time.monotonic() - start}
+            append_csv(args.out / "curve.csv", row | {"cosine": mean})
+        if step % _SAVE_EVERY == 0:
+            _save(args.out, parts, step)
+    _save(args.out, parts, step)
+    state = {name: value.half() for name, value in average.model.state_dict().items()}
+    torch.save(state, args.out / "reader.pt")
+
+
+def _step(
+    args: argparse.Namespace,
+    feed: Feed,
+    net: FaceSynthesis,
+    reader: ReadBack,
+    adam: torch.optim.Optimizer,
+    generator: torch.Generator,
+) -> float:
+    """One step; the mean cosine that it started from."""
+    batch = feed.take(args.device)
+    with torch.autocast(args.device, dtype=torch.bfloat16):
+        faces, wanted = drawn_faces(net, batch, generator)
+        loss, near = read_back_loss(reader, faces, wanted, generator)
+    adam.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
+    adam.step()
+    return float(near.detach())
+
+
+def _save(folder: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], step: int) -> None:
+    save_checkpoint(folder, {name: part.state_dict() for name, part in parts.items()}, step=step)
+
+
+if __name__ == "__main__":
+    main()
