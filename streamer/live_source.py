@@ -16,6 +16,7 @@ from streamer.frames import CopiedPacket, Frame
 from streamer.interrupt import StopRequest
 from streamer.live_clock import LiveClock
 from streamer.media_info import MediaInfo, Notices
+from streamer.memory import give_back_memory
 from streamer.reconnect_waits import ReconnectWaits
 from streamer.source import Source, SourceOptions
 
@@ -175,6 +176,7 @@ class LiveSource:
             # PyAV's containers and streams refer to each other: without this, decoders and their
             # threads stay until Python happens to look, and a bad line makes hundreds of them.
             gc.collect()
+            give_back_memory()
             if self._options.is_file:
                 return
             if self._now() - began_s >= _STEADY_S:

@@ -18,6 +18,7 @@ from streamer.backoff import Backoff
 from streamer.camera_snapshot import SinkHealth
 from streamer.frames import CopiedPacket
 from streamer.latency import LatencyHistogram, LatencySnapshot
+from streamer.memory import give_back_memory
 from streamer.sink_coded import CodedPicture
 from streamer.sink_items import Cut, OutputItem, OutputTarget
 from streamer.sink_queue import OutputQueue, WorkerOptions
@@ -106,6 +107,7 @@ class OutputWorker:
                     # The cut before held the encoder before, whose parts refer to each other: its
                     # threads would stay until Python happens to look.
                     gc.collect()
+                    give_back_memory()
                 self._say("up")
                 next_cut = self._feed(backoff)
                 self._target.close()
