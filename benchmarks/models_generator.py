@@ -90,14 +90,16 @@ class _Run:
         self.protected = product.make(self.originals, self.wanted)
         self.other_key = self._made_by(self._hiding_keys(2))
         self.compressed = h264(self.protected, crf=_CRF)
+        self.read = product.read(self.protected)
+        self.read_compressed = product.read(self.compressed)
         self.recovered = {
             "assisted": product.make(self.protected, self.identities),
-            "generative": self._read_and_turn_back(self.protected),
+            "generative": self._turned_back(self.protected, self.read),
             "assisted_h264_crf23": product.make(self.compressed, self.identities),
-            "generative_h264_crf23": self._read_and_turn_back(self.compressed),
+            "generative_h264_crf23": self._turned_back(self.compressed, self.read_compressed),
         }
         wrong_keys = [key_of(3)] * len(self.originals)
-        wrong = self.turned(product.read(self.protected), wrong_keys, back=True)
+        wrong = self.turned(self.read, wrong_keys, back=True)
         self.wrong_key = product.make(self.protected, product.likeliest(wrong))
 
     def turned(
@@ -132,8 +134,8 @@ class _Run:
 
         return [key(int(n)) for n in choose_attempts(len(self.originals), likeness)]
 
-    def _read_and_turn_back(self, faces: UInt8Array) -> UInt8Array:
-        back = self.turned(self.product.read(faces), self.keys, back=True)
+    def _turned_back(self, faces: UInt8Array, read: Float32Array) -> UInt8Array:
+        back = self.turned(read, self.keys, back=True)
         return self.product.make(faces, self.product.likeliest(back))
 
     def read_back(self) -> dict[str, float]:
@@ -141,10 +143,8 @@ class _Run:
         read = self.product.embed(self.protected)
         old = (read * self.identities).sum(1)
         return {
-            "wanted": float((self.product.read(self.protected) * self.wanted).sum(1).mean()),
-            "wanted, CRF 23": float(
-                (self.product.read(self.compressed) * self.wanted).sum(1).mean()
-            ),
+            "wanted": float((self.read * self.wanted).sum(1).mean()),
+            "wanted, CRF 23": float((self.read_compressed * self.wanted).sum(1).mean()),
             "wanted, by E_id": float((read * self.wanted).sum(1).mean()),
             "old": float(old.mean()),
             "recovered": float(

@@ -163,7 +163,9 @@ def _rows(
             first, anonymizer.likeliest(anonymizer.turned_back(read, keys[0], angles))
         ),
         "recovered, assisted": anonymizer.restored(first, identities),
-        "wrong password": anonymizer.restored(first, anonymizer.turned_back(read, keys[2], angles)),
+        "wrong password": anonymizer.restored(
+            first, anonymizer.likeliest(anonymizer.turned_back(read, keys[2], angles))
+        ),
     }
     return {**{b.name: b.apply(crops) for b in baselines}, **rows}
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from engines.arrays import Float32Array
 from engines.errors import EngineLoadError
 
-__all__ = ["WEIGHTS_FOLDER", "ModelManifest", "load_manifest", "sha256_of", "verified_model_bytes"]
+__all__ = [
+    "WEIGHTS_FOLDER",
+    "ModelManifest",
+    "companion_array",
+    "load_manifest",
+    "sha256_of",
+    "verified_model_bytes",
+]
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent / "weights"
 
@@ -72,6 +83,26 @@ def load_manifest(path: Path) -> ModelManifest:
         raise EngineLoadError(path, f"manifest cannot be read ({exc.strerror})") from exc
     except (KeyError, TypeError, ValueError) as exc:
         raise EngineLoadError(path, f"manifest is incomplete ({exc})") from exc
+
+
+def companion_array(extra: Mapping[str, object], name: str, folder: Path) -> Float32Array | None:
+    """An array in a file that a manifest names, with its hash; None if it names none.
+
+    Args:
+        extra: further entries of the manifest; `extra[name]` has "file" and "sha256".
+        name: the entry.
+        folder: where the file lies.
+
+    Raises:
+        EngineLoadError: missing file or wrong hash.
+    """
+    entry = extra.get(name)
+    if not isinstance(entry, dict):
+        return None
+    path = folder / str(entry["file"])
+    if not path.is_file() or sha256_of(path) != entry["sha256"]:
+        raise EngineLoadError(path, "missing, or its SHA-256 differs from the manifest")
+    return np.asarray(np.load(path, allow_pickle=False), np.float32)
 
 
 def verified_model_bytes(manifest: ModelManifest) -> bytes:

@@ -13,6 +13,7 @@ from typing import Final
 
 from engines.errors import AnonymizerError, EngineLoadError
 from engines.manifest import WEIGHTS_FOLDER, load_manifest, verified_model_bytes
+from engines.model_names import MODEL_NAMES
 from engines.ort_engine import available_ort_providers
 from engines.precision import cpu_form
 from engines.trt_runtime import open_tensorrt
@@ -97,7 +98,7 @@ def _check_providers() -> Check:
 
 
 def _check_weights() -> Iterator[Check]:
-    for name in ("detector", "landmarks", "encoder", "generator", "reader"):
+    for name in MODEL_NAMES:
         try:
             manifest = load_manifest(WEIGHTS_FOLDER / f"{name}.json")
             size = len(verified_model_bytes(manifest))

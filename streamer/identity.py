@@ -9,8 +9,7 @@ import numpy as np
 
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
-from engines.errors import EngineLoadError
-from engines.manifest import WEIGHTS_FOLDER, sha256_of
+from engines.manifest import WEIGHTS_FOLDER, companion_array
 from streamer.keys import KeyScope, scope_id_for
 from streamer.rotator import Rotator
 
@@ -97,13 +96,8 @@ def load_identity_space(
     Raises:
         EngineLoadError: missing file or wrong hash.
     """
-    entry = extra.get("identity_basis")
-    if not isinstance(entry, dict):
-        return IdentitySpace(np.eye(512, dtype=np.float32))
-    path = folder / str(entry["file"])
-    if not path.is_file() or sha256_of(path) != entry["sha256"]:
-        raise EngineLoadError(path, "missing, or its SHA-256 differs from the manifest")
-    return IdentitySpace(np.load(path, allow_pickle=False).astype(np.float32))
+    basis = companion_array(extra, "identity_basis", folder)
+    return IdentitySpace(np.eye(512, dtype=np.float32) if basis is None else basis)
 
 
 class IdentityKeys:

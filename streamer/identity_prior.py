@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.arrays import Float32Array
 from engines.errors import EngineLoadError
-from engines.manifest import sha256_of
+from engines.manifest import companion_array
 
 __all__ = ["IdentityPrior", "load_prior"]
 
@@ -54,12 +54,10 @@ def load_prior(extra: Mapping[str, object], folder: Path) -> IdentityPrior | Non
         EngineLoadError: missing file, wrong hash or shape.
     """
     entry, cosine = extra.get("identity_prior"), extra.get("read_cosine")
-    if not isinstance(entry, dict) or not isinstance(cosine, float):
+    rows = companion_array(extra, "identity_prior", folder)
+    if rows is None or not isinstance(entry, dict) or not isinstance(cosine, float):
         return None
-    path = folder / str(entry["file"])
-    if not path.is_file() or sha256_of(path) != entry["sha256"]:
-        raise EngineLoadError(path, "missing, or its SHA-256 differs from the manifest")
-    rows = np.load(path, allow_pickle=False).astype(np.float32)
     if rows.ndim != 2 or rows.shape[0] != rows.shape[1] + 1 or not 0.0 < cosine < 1.0:
+        path = folder / str(entry["file"])
         raise EngineLoadError(path, "is no mean and covariance, or read_cosine is not in (0, 1)")
     return IdentityPrior(rows[0], rows[1:], cosine)

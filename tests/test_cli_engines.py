@@ -13,13 +13,14 @@ pytest.importorskip("onnx", reason="builds tiny models")
 import streamer.cli.bench
 import streamer.cli.export
 from engines.manifest import WEIGHTS_FOLDER, load_manifest, sha256_of
+from engines.model_names import MODEL_NAMES
 from run_stream import main
 from tests.engines.test_trt_engine import pooling_model
 
 
 @pytest.fixture(autouse=True)
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("detector", "landmarks", "encoder", "generator", "reader"):
+    for name in MODEL_NAMES:
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(pooling_model(("N", 3, 64, 64)))
         facts = {

@@ -27,7 +27,14 @@ from training.landmarks66 import Landmarks66
 from training.landmarks66_train import load_landmarks66
 from training.losses_identity import IdentityReader, OwnReader, SecondReader, load_readers
 from training.rebuild import rebuild_encoder
-from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.runtime import (
+    AveragedModel,
+    append_csv,
+    half_state,
+    resume,
+    save_parts,
+    set_rate,
+)
 from training.teachers import load_teachers
 
 __all__ = ["main"]
@@ -123,12 +130,12 @@ def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, 
         "optimizer-net": adam,
         "optimizer-critic": critic_adam,
     }
-    step = _resume(args.out, parts)
+    step = resume(args.out, parts)
     first, start, limit_s = step, time.monotonic(), args.minutes * 60
     while step * args.batch < args.images and time.monotonic() - start < limit_s:
         done = max(step * args.batch / args.images, (time.monotonic() - start) / limit_s)
         warm = (step - first + 1) / 100
-        _set_rate(adam, args.rate * min(1.0, warm, 0.03 + 1.5 * (1.0 - done)))
+        set_rate(adam, args.rate * min(1.0, warm, 0.03 + 1.5 * (1.0 - done)))
         _step(args, training, feed, (adam, critic_adam), step)
         average.update(training.net, step=step)
         step += 1
@@ -138,11 +145,11 @@ def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, 
             append_csv(args.out / "curve.csv", row | dict(sorted(training.log.items())))
         if step % args.sheet_every == 0:
             save_sheet(args.out / f"sheet-{step:06d}.png", average.model, bank)
-            _save(args.out, parts, step)
+            save_parts(args.out, parts, step)
         if step % (10 * args.sheet_every) == 0:  # to go back to, should a run collapse
-            torch.save(_half(average.model), args.out / f"snapshot-{step:06d}.pt")
-    _save(args.out, parts, step)
-    torch.save(_half(average.model), args.out / "generator.pt")
+            torch.save(half_state(average.model), args.out / f"snapshot-{step:06d}.pt")
+    save_parts(args.out, parts, step)
+    torch.save(half_state(average.model), args.out / "generator.pt")
 
 
 def _step(
@@ -171,28 +178,6 @@ def _step(
         critic_adam.zero_grad(set_to_none=True)
         critic_loss.backward()
         critic_adam.step()
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def _resume(folder: Path, parts: dict[str, Any]) -> int:
-    found = load_checkpoint(folder)
-    if found is None:
-        return 0
-    for name, part in parts.items():
-        part.load_state_dict(found[1][name])
-    return found[0]
-
-
-def _half(net: nn.Module) -> dict[str, torch.Tensor]:
-    return {n: v.half() if v.is_floating_point() else v for n, v in net.state_dict().items()}
-
-
-def _save(folder: Path, parts: dict[str, Any], step: int) -> None:
-    save_checkpoint(folder, {name: part.state_dict() for name, part in parts.items()}, step=step)
 
 
 if __name__ == "__main__":

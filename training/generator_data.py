@@ -20,7 +20,15 @@ from training.crops import read_index, read_train_crops
 from training.generator_landmarks import label_landmarks, mirror_landmarks
 from training.generator_pseudo import nearest_pose, pseudo_swap
 
-__all__ = ["Batch", "FaceBank", "face_weights", "identity_basis", "load_bank", "turned"]
+__all__ = [
+    "Batch",
+    "FaceBank",
+    "face_weights",
+    "identities_file",
+    "identity_basis",
+    "load_bank",
+    "turned",
+]
 
 _ARCFACE: Final = slice(24, 136)
 _SIZE_PX: Final = 160
@@ -160,11 +168,17 @@ def load_bank(data: Path, cache: Path, teachers: ModuleType, encoder: Path | Non
     marks = _cached(cache / "landmarks66.npy", lambda: label_landmarks(crops, teachers))
     identities = primary
     if encoder is not None:
-        name = f"identities-{sha256_of(encoder)[:8]}.npy"
-        identities = _cached(cache / name, lambda: _embed_shipped(encoder, crops))
+        identities = _cached(
+            identities_file(cache, encoder), lambda: _embed_shipped(encoder, crops)
+        )
     rows = read_index(data / "train" / "index.csv")
     weights = face_weights(rows, turned(marks))
     return FaceBank(crops, identities, primary, mirrored, second, marks, weights, _people(rows))
+
+
+def identities_file(cache: Path, encoder: Path) -> Path:
+    """Where ``load_bank`` keeps what an encoder reads in the training faces, (N, 512)."""
+    return cache / f"identities-{sha256_of(encoder)[:8]}.npy"
 
 
 def _embed_shipped(encoder: Path, crops: NDArray[np.uint8]) -> Floats:

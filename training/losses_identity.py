@@ -20,6 +20,7 @@ __all__ = [
     "load_readers",
     "noisy_identity",
     "old_identity_hinge",
+    "recogniser_window",
     "rotated_targets",
 ]
 
@@ -54,6 +55,15 @@ def declare_vision_operators() -> None:
 _KEPT: list[Any] = []  # a library's operators vanish when it is collected
 
 
+def recogniser_window(crops: Tensor, shift_px: tuple[int, int] = (0, 0)) -> Tensor:
+    """What a recogniser sees of aligned crops, (N, 3, 160, 160) to (N, 3, 112, 112).
+
+    The window may be shifted by (y, x).
+    """
+    top, left = _MARGIN_PX + shift_px[0], _MARGIN_PX + shift_px[1]
+    return crops[:, :, top : top + _FACE_PX, left : left + _FACE_PX]
+
+
 class IdentityReader(nn.Module):
     """A frozen recogniser that reads the recogniser's window of an aligned crop.
 
@@ -67,8 +77,7 @@ class IdentityReader(nn.Module):
 
     def forward(self, crops: Tensor, shift_px: tuple[int, int] = (0, 0)) -> Tensor:
         """(N, 3, 160, 160) in [-1, 1] to (N, D) unit vectors; the window may be shifted (y, x)."""
-        top, left = _MARGIN_PX + shift_px[0], _MARGIN_PX + shift_px[1]
-        window = crops[:, :, top : top + _FACE_PX, left : left + _FACE_PX]
+        window = recogniser_window(crops, shift_px)
         window = window.contiguous(memory_format=torch.channels_last)
         return F.normalize(self.network(window).float(), dim=1)
 
@@ -88,8 +97,7 @@ class OwnReader(nn.Module):
 
     def forward(self, crops: Tensor, shift_px: tuple[int, int] = (0, 0)) -> Tensor:
         """Unit embeddings (N, 512), crop and mirror image averaged as in the shipped graph."""
-        top, left = _MARGIN_PX + shift_px[0], _MARGIN_PX + shift_px[1]
-        window = crops[:, :, top : top + _FACE_PX, left : left + _FACE_PX]
+        window = recogniser_window(crops, shift_px)
         size = (self.inner_px, self.inner_px)
         small = F.interpolate(window, size=size, mode="bilinear", align_corners=False)
         both = torch.cat([small, small.flip(3)]).contiguous(memory_format=torch.channels_last)

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.losses_identity import cosine
+from training.losses_identity import cosine, recogniser_window
 from training.losses_image import degrade
 from training.rebuild import rebuild_encoder
 
 __all__ = ["ReadBack", "read_back_loss"]
 
-_MARGIN_PX, _FACE_PX = 24, 112
 # How far the crop that recovery cuts lies beside the one that the face was drawn on.
 _TURN_RAD, _SCALE, _SHIFT = math.radians(2.0), 0.02, 0.02
 _SMALLEST = 0.5  # of the crop's size: faces in footage have fewer pixels than the crop
@@ -44,14 +43,14 @@ class ReadBack(nn.Module):
 
     def train(self, mode: bool = True) -> ReadBack:
         """Stay in evaluation mode: there are no statistics to learn."""
-        return super().train(False) if mode else super().train(mode)
+        return super().train(False)
 
     def forward(self, crops: Tensor) -> Tensor:
         """Unit embeddings (N, 512) of crops (N, 3, 160, 160) in [-1, 1]."""
-        end = _MARGIN_PX + _FACE_PX
-        window = crops[:, :, _MARGIN_PX:end, _MARGIN_PX:end]
         size = (self.inner_px, self.inner_px)
-        small = F.interpolate(window, size=size, mode="bilinear", align_corners=False)
+        small = F.interpolate(
+            recogniser_window(crops), size=size, mode="bilinear", align_corners=False
+        )
         small = small.contiguous(memory_format=torch.channels_last)
         return F.normalize(self.network(small).float(), dim=1)
 

@@ -22,7 +22,14 @@ from training.generator_feed import Feed
 from training.losses_identity import declare_vision_operators, rotated_targets
 from training.losses_image import composite
 from training.read_back import ReadBack, read_back_loss
-from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.runtime import (
+    AveragedModel,
+    append_csv,
+    half_state,
+    resume,
+    save_parts,
+    set_rate,
+)
 from training.teachers import load_teachers
 
 __all__ = ["drawn_faces", "main"]
@@ -86,18 +93,13 @@ def _run(args: argparse.Namespace, feed: Feed) -> None:
     average = AveragedModel(reader, decay=0.998)
     adam = torch.optim.Adam(reader.parameters(), args.rate, (0.9, 0.99))
     parts = {"reader": reader, "average": average.model, "optimizer": adam}
-    found = load_checkpoint(args.out)
-    step = 0
-    if found is not None:
-        step = found[0]
-        for name, part in parts.items():
-            part.load_state_dict(found[1][name])
+    step = resume(args.out, parts)
     generator = torch.Generator().manual_seed(args.seed + step)
     first, start, limit_s, mean = step, time.monotonic(), args.minutes * 60, 0.0
     while step * args.batch < args.images and time.monotonic() - start < limit_s:
         done = max(step * args.batch / args.images, (time.monotonic() - start) / limit_s)
-        for group in adam.param_groups:
-            group["lr"] = args.rate * min(1.0, (step - first + 1) / 50, 0.02 + 1.6 * (1.0 - done))
+        warm = (step - first + 1) / 50
+        set_rate(adam, args.rate * min(1.0, warm, 0.02 + 1.6 * (1.0 - done)))
         near = _step(args, feed, net, reader, adam, generator)
         mean = 0.98 * mean + 0.02 * near if mean else near
         average.update(reader, step=step)
@@ -106,10 +108,9 @@ def _run(args: argparse.Namespace, feed: Feed) -> None:
             row = {"step": step, "images": step * args.batch, "seconds": time.monotonic() - start}
             append_csv(args.out / "curve.csv", row | {"cosine": mean})
         if step % _SAVE_EVERY == 0:
-            _save(args.out, parts, step)
-    _save(args.out, parts, step)
-    state = {name: value.half() for name, value in average.model.state_dict().items()}
-    torch.save(state, args.out / "reader.pt")
+            save_parts(args.out, parts, step)
+    save_parts(args.out, parts, step)
+    torch.save(half_state(average.model), args.out / "reader.pt")
 
 
 def _step(
@@ -130,10 +131,6 @@ def _step(
     nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
     adam.step()
     return float(near.detach())
-
-
-def _save(folder: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], step: int) -> None:
-    save_checkpoint(folder, {name: part.state_dict() for name, part in parts.items()}, step=step)
 
 
 if __name__ == "__main__":

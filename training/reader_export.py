@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engines.manifest import load_manifest, sha256_of
 from training.encoder_export import export_reader
 from training.encoder_readout import ReadoutEncoder
+from training.generator_data import identities_file
 from training.read_back import ReadBack
 
 __all__ = ["main", "write_prior"]
@@ -64,7 +65,7 @@ def main() -> None:
         raise TypeError(f"{args.encoder} has no readout")
     generator = load_manifest(args.generator)
     basis = np.load(args.generator.with_name(generator.extra["identity_basis"]["file"]))
-    identities = np.load(args.cache / f"identities-{sha256_of(args.encoder)[:8]}.npy")
+    identities = np.load(identities_file(args.cache, args.encoder))
     args.out.mkdir(parents=True, exist_ok=True)
     facts = {
         "images_seen": args.images,

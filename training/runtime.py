@@ -13,7 +13,16 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AveragedModel", "append_csv", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "AveragedModel",
+    "append_csv",
+    "half_state",
+    "load_checkpoint",
+    "resume",
+    "save_checkpoint",
+    "save_parts",
+    "set_rate",
+]
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
@@ -97,6 +106,32 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any], dict[str, Any]] 
         for name, file in meta["files"].items()
     }
     return int(meta["step"]), parts, dict(meta["extra"])
+
+
+def resume(folder: Path, parts: Mapping[str, Any]) -> int:
+    """Fill networks and optimisers from the newest checkpoint; its step, 0 if there is none."""
+    found = load_checkpoint(folder)
+    if found is None:
+        return 0
+    for name, part in parts.items():
+        part.load_state_dict(found[1][name])
+    return found[0]
+
+
+def save_parts(folder: Path, parts: Mapping[str, Any], step: int) -> None:
+    """Write a checkpoint of networks and optimisers that ``resume`` fills again."""
+    save_checkpoint(folder, {name: part.state_dict() for name, part in parts.items()}, step=step)
+
+
+def half_state(net: nn.Module) -> dict[str, Tensor]:
+    """Weights for a small file: floats as float16."""
+    return {n: v.half() if v.is_floating_point() else v for n, v in net.state_dict().items()}
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let an optimiser learn at this rate from here on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _narrow(value: object, dtype: torch.dtype) -> object:

@@ -16,6 +16,7 @@ from engines.bench import (
 from engines.bench_plot import bar_svg
 from engines.errors import ConfigError, EngineLoadError
 from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest
+from engines.model_names import MODEL_NAMES
 from engines.precision import int8_form
 from streamer.cli.output import print_json
 
@@ -34,7 +35,7 @@ def _plot(figures: Sequence[EngineFigure]) -> str:
 
 def _networks() -> Iterator[ModelManifest]:
     """All that ship, each followed by its INT8 form if there is one."""
-    for name in ("detector", "landmarks", "encoder", "generator", "reader"):
+    for name in MODEL_NAMES:
         manifest = load_manifest(WEIGHTS_FOLDER / f"{name}.json")
         yield manifest
         try:

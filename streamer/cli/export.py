@@ -15,11 +15,11 @@ from engines.arrays import UInt8Array
 from engines.errors import ConfigError, EngineError, EngineLoadError
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest
+from engines.model_names import MODEL_NAMES
 from streamer.cli.output import print_json
 
 __all__ = ["run"]
 
-_MODELS = ("detector", "landmarks", "encoder", "generator", "reader")
 _PICTURES = (".jpg", ".jpeg", ".png")
 _MOST_PICTURES = 128
 _EXIT_BEYOND = EngineError.exit_code
@@ -31,7 +31,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: the optional package onnx is missing, or a way to run has an unknown name.
     """
-    manifests = [load_manifest(WEIGHTS_FOLDER / f"{name}.json") for name in args.model or _MODELS]
+    manifests = [
+        load_manifest(WEIGHTS_FOLDER / f"{name}.json") for name in args.model or MODEL_NAMES
+    ]
     try:
         actions = {"verify": _verify, "convert": _convert, "parts": _write_parts}
         return actions[args.action](args, manifests)

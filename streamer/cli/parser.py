@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from engines.model_names import MODEL_NAMES
 from streamer.cli.parser_engine import add_engine
 from streamer.cli.parser_keys import (
     add_key_commands,
@@ -172,7 +173,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for action in (verify, convert):
         action.add_argument(
             "--model", action="append",
-            choices=("detector", "landmarks", "encoder", "generator", "reader"),
+            choices=MODEL_NAMES,
             help="only this network; repeatable",
         )  # fmt: skip
         action.add_argument("--json", action="store_true", help="one JSON line instead of text")

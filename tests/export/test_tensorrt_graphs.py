@@ -10,6 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
+from engines.model_names import MODEL_NAMES
 from export.variants import write_variant
 from tests.export.test_verify import embedding_model
 
@@ -30,7 +31,7 @@ RESIZE = {
 }
 
 
-@pytest.mark.parametrize("name", ["detector", "landmarks", "encoder", "generator", "reader"])
+@pytest.mark.parametrize("name", MODEL_NAMES)
 def test_shipped_graphs_use_listed_operators(name: str) -> None:
     if not (WEIGHTS_FOLDER / f"{name}.json").exists():
         pytest.skip("weights not built")
