@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ __all__ = ["FormatChanged", "LiveItem", "LiveOptions", "LiveSource", "Reconnecte
 _VIDEO: Final = -1  # its place in the clock, beside the numbers of the copied streams
 # A paced source that is this late is not caught up with: its frames are wanted when they come.
 _LATEST_S: Final = 1.0
+# Frames after a jump of the clock may lie nearer; Matroska would give both the same time.
+_SHORTEST_S: Final = Fraction(1, 1000)
 # A connection that held for so long was a good one: after it the next attempt need not wait.
 _STEADY_S: Final = 5.0
 
@@ -268,7 +271,7 @@ class LiveSource:
         time_s += self._clock.offset_s(_VIDEO, time_s, now_s)
         pts = round(time_s / base)
         if self._last_s is not None:
-            pts = max(pts, int(self._last_s / base) + 1)
+            pts = max(pts, int(self._last_s / base) + math.ceil(_SHORTEST_S / base))
         self._last_s = pts * base
         index, self._index = self._index, self._index + 1
         return Frame(frame.pixels, frame.color, pts, base, index)

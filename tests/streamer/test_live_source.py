@@ -4,6 +4,8 @@ import os
 import socket
 import threading
 from contextlib import AbstractContextManager, ExitStack
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,23 @@ def test_goes_on_after_the_camera_hung_up(stream: bytes) -> None:
     assert [frame.index for frame in frames] == list(range(len(frames)))
     assert len({frame.pixels.shape for frame in frames}) == 1
     assert len({frame.time_base for frame in frames}) == 1
+
+
+@pytest.mark.network
+def test_frames_are_a_millisecond_apart_at_least(tmp_path: Path) -> None:
+    """Recordings in Matroska know no shorter time."""
+    ticks = Fraction(1, 90000)
+    recipe = Recipe(pts=(0, 3600, 3630, 3660, 7200, 10800), time_base=ticks)
+    stream = make_video(tmp_path / "jumps.ts", recipe).read_bytes()
+    stop, times = StopRequest(), list[Fraction]()
+    with _camera(stream, answers=1) as url:
+        for item in _source(url, stop):
+            if isinstance(item, Frame):
+                times.append(item.pts * item.time_base)
+            if len(times) == 5:
+                stop.set()
+    steps_ms = [round(1000 * (later - earlier), 1) for earlier, later in pairwise(times)]
+    assert steps_ms == [40, 1, 1, 38]
 
 
 @pytest.mark.network
