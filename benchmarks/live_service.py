@@ -92,12 +92,19 @@ class LiveService:
             said = self.said.read_text(encoding="utf-8").splitlines()[-1:]
             raise BenchmarkError(f"it ended with code {self._process.returncode}: {said}")
         try:
-            url = f"http://127.0.0.1:{self._port}/cameras.json"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                facts = json.loads(answer.read())
+            facts = json.loads(self.fetch("cameras.json"))
         except (urllib.error.URLError, OSError):
             return {}
         return {camera["name"]: camera for camera in facts["cameras"]}
+
+    def fetch(self, page: str) -> bytes:
+        """A page of where it is watched.
+
+        Raises:
+            OSError: it does not answer.
+        """
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{page}", timeout=5) as answer:
+            return bytes(answer.read())
 
     def wait(self, what: Callable[[dict[str, Any]], bool], limit_s: float) -> float:
         """Wait until something holds; gives the seconds that took.

@@ -1,14 +1,16 @@
-"""The check of what a network is fed, shared by all back ends."""
+"""What a network is fed: the check that all back ends share, and zeros to warm up with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from engines.arrays import AnyArray
 from engines.errors import EngineRunError
 from engines.types import TensorSpec
 
-__all__ = ["check_feeds"]
+__all__ = ["check_feeds", "smallest_feeds"]
 
 
 def check_feeds(model: str, specs: Sequence[TensorSpec], feeds: Mapping[str, AnyArray]) -> None:
@@ -35,3 +37,17 @@ def check_feeds(model: str, specs: Sequence[TensorSpec], feeds: Mapping[str, Any
                 f"{model}: input {spec.name} must be {spec.shape} of {spec.dtype}, "
                 f"got {array.shape} of {array.dtype}"
             )
+
+
+def smallest_feeds(specs: Sequence[TensorSpec]) -> dict[str, AnyArray]:
+    """Zeros; free sizes become 1 (batch) or 64 (pixels).
+
+    Args:
+        specs: inputs of the network.
+    """
+    return {
+        spec.name: np.zeros(
+            [size or (1 if axis == 0 else 64) for axis, size in enumerate(spec.shape)], spec.dtype
+        )
+        for spec in specs
+    }

@@ -30,6 +30,7 @@ def load_engine(
     threads: int = 0,
     cache_folder: Path | None = None,
     precision: Precision = "fp32",
+    shared: Path | None = None,
 ) -> Engine:
     """Verify a model and start it.
 
@@ -41,6 +42,7 @@ def load_engine(
         cache_folder: where TensorRT keeps built engines; None: the user's cache folder.
         precision: which form of the model a CPU computes with, see `engines.precision.cpu_form`;
             "fp32" is the file that the manifest names.
+        shared: socket of an engine server that is to run it; see `engines.shared_server`.
 
     Raises:
         EngineLoadError: wrong hash, or a provider or precision that was asked for by name cannot
@@ -48,6 +50,12 @@ def load_engine(
     """
     if provider not in get_args(Provider):
         raise ValueError(f"provider is {provider!r}, known are {', '.join(get_args(Provider))}")
+    if shared is not None:
+        from engines.shared_engine import SharedEngine
+
+        return SharedEngine(
+            manifest, shared, provider=provider, precision=precision, cache_folder=cache_folder
+        )
     data = verified_model_bytes(manifest)
 
     def load(name: str, reason: str) -> Engine:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime as ort
 
 from engines.arrays import AnyArray
 from engines.errors import EngineLoadError, EngineRunError
-from engines.feeds import check_feeds
+from engines.feeds import check_feeds, smallest_feeds
 from engines.types import EngineInfo, TensorSpec
 
 __all__ = ["OrtEngine", "available_ort_providers"]
@@ -100,14 +99,7 @@ class OrtEngine:
 
     def warm_up(self) -> None:
         """Run once on zeros; free sizes become 1 (batch) or 64 (pixels)."""
-        feeds = {
-            spec.name: np.zeros(
-                [size or (1 if axis == 0 else 64) for axis, size in enumerate(spec.shape)],
-                spec.dtype,
-            )
-            for spec in self.inputs
-        }
-        self.infer(feeds)
+        self.infer(smallest_feeds(self.inputs))
 
     def describe(self) -> EngineInfo:
         """What runs here."""

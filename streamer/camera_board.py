@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from streamer.camera_snapshot import CameraSnapshot
+from streamer.engine_use import EngineUse
 
 __all__ = ["CameraBoard", "CameraEntry"]
 
@@ -28,9 +30,14 @@ class CameraEntry(Protocol):
 
 
 class CameraBoard:
-    """Which cameras there are. All methods are thread-safe."""
+    """Which cameras there are. All methods are thread-safe.
 
-    def __init__(self) -> None:
+    Args:
+        engines: what the networks that they share were asked, None when they share none.
+    """
+
+    def __init__(self, *, engines: Callable[[], EngineUse | None] = lambda: None) -> None:
+        self.engines = engines
         self._lock = threading.Lock()
         self._cameras: dict[str, CameraEntry] = {}
 

@@ -50,6 +50,9 @@ class EngineConfig(ConfigModel):
     )
     workers: int = Field(default=0, ge=0, le=64, description="render threads; 0: one per core")
     cache_folder: Path | None = Field(default=None, description="where built engines are kept")
+    shared: Path | None = Field(
+        default=None, description="socket of an engine server; a site with shared engines sets it"
+    )
 
 
 class DetectorConfig(ConfigModel):

@@ -15,8 +15,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from engines.shared_batch import BatchCounts
 from streamer.camera_board import CameraBoard
 from streamer.camera_snapshot import STATES, CameraSnapshot, SinkHealth
+from streamer.engine_use import EngineUse
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -45,6 +47,13 @@ _SINK_COUNTERS: Final[tuple[tuple[str, str, Callable[[SinkHealth], float]], ...]
     ("sink_reconnects", "How often an output came back.", lambda s: s.reconnects),
 )
 
+_ENGINE_COUNTERS: Final[tuple[tuple[str, str, Callable[[BatchCounts], float]], ...]] = (
+    ("engine_calls", "Calls of a shared network.", lambda n: n.calls),
+    ("engine_runs", "Its runs; fewer than calls when several were taken together.",
+     lambda n: n.runs),
+    ("engine_run_failures", "Its runs that failed.", lambda n: n.failures),
+)  # fmt: skip
+
 
 class _BoardCollector(Collector):
     """Reads the board each time somebody asks."""
@@ -62,6 +71,7 @@ class _BoardCollector(Collector):
         yield from _gauges(cameras)
         yield _latency(cameras)
         yield from _sinks(cameras)
+        yield from _engines(self._board.engines())
 
 
 def _counters(cameras: Sequence[CameraSnapshot]) -> Iterator[Metric]:
@@ -128,6 +138,21 @@ def _sinks(cameras: Sequence[CameraSnapshot]) -> Iterator[Metric]:
             for sink_name, sink in camera.sinks.items():
                 family.add_metric([camera.name, sink_name], value(sink))
         yield family
+
+
+def _engines(use: EngineUse | None) -> Iterator[Metric]:
+    if use is None:
+        return
+    for name, text, value in _ENGINE_COUNTERS:
+        family = CounterMetricFamily(f"veilstream_{name}", text, labels=["network"])
+        for network, counts in use.networks.items():
+            family.add_metric([network], value(counts))
+        yield family
+    yield CounterMetricFamily(
+        "veilstream_engine_restarts",
+        "How often the process of the shared networks was started again.",
+        value=use.restarts,
+    )
 
 
 class Metrics:

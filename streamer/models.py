@@ -142,6 +142,7 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
             threads=threads,
             cache_folder=config.engine.cache_folder,
             precision=precisions.get(manifest.name, "fp32"),
+            shared=config.engine.shared,
         )
         for manifest in (detector, encoder, generator, landmarks)
     )

@@ -15,7 +15,7 @@ from streamer.config import AppConfig, explain, find_config, read_yaml
 from streamer.config_base import ConfigModel
 from streamer.config_watch import SiteWatchConfig, WatchConfig
 
-__all__ = ["CameraSpec", "RestartConfig", "Site", "load_site"]
+__all__ = ["CameraSpec", "RestartConfig", "SharedEnginesConfig", "Site", "load_site"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _Sections: TypeAlias = dict[str, dict[str, Any]]
@@ -47,6 +47,15 @@ class CameraConfig(ConfigModel):
     settings: _Sections = Field(default_factory=dict, repr=False)
 
 
+class SharedEnginesConfig(ConfigModel):
+    """One process that runs the networks of all cameras, see docs/how_to/many_cameras.md."""
+
+    shared: bool = False
+    workers: int = Field(
+        default=0, ge=0, le=256, description="runs of a network at a time, on a CPU; 0: all cores"
+    )
+
+
 class SiteConfig(ConfigModel):
     """The whole file."""
 
@@ -54,6 +63,7 @@ class SiteConfig(ConfigModel):
     base: Path = Path("live-camera")
     settings: _Sections = Field(default_factory=dict, repr=False)
     restart: RestartConfig = RestartConfig()
+    engines: SharedEnginesConfig = SharedEnginesConfig()
     watch: SiteWatchConfig = SiteWatchConfig()
 
 
@@ -102,10 +112,12 @@ class Site:
     Attributes:
         cameras: those that are enabled, by name.
         watch: where all of them may be watched.
+        engines: whether they share their networks.
     """
 
     cameras: Mapping[str, CameraSpec]
     watch: WatchConfig
+    engines: SharedEnginesConfig
 
 
 def load_site(path: Path) -> Site:
@@ -122,7 +134,7 @@ def load_site(path: Path) -> Site:
         name: _spec(name, camera, site) for name, camera in site.cameras.items() if camera.enabled
     }
     _check_files(cameras)
-    return Site(cameras, site.watch)
+    return Site(cameras, site.watch, site.engines)
 
 
 def _spec(name: str, camera: CameraConfig, site: SiteConfig) -> CameraSpec:

@@ -16,6 +16,7 @@ from streamer.camera_board import CameraBoard
 from streamer.camera_process import CameraProcess
 from streamer.interrupt import StopRequest
 from streamer.sd_notify import SystemdNotifier
+from streamer.shared_engines import SharedEngines
 from streamer.site import CameraSpec, Site, load_site
 
 __all__ = ["Supervisor"]
@@ -37,6 +38,7 @@ class Supervisor:
         command: starts the process of a camera.
         board: shows every camera to whoever watches.
         notifier: tells systemd.
+        engines: runs the networks of all cameras where the site says so.
         now: monotonic clock in seconds.
         sleep: waits for some seconds.
     """
@@ -49,13 +51,15 @@ class Supervisor:
         *,
         board: CameraBoard,
         notifier: SystemdNotifier,
+        engines: SharedEngines,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._path, self._command = path, tuple(command)
-        self._board, self._notifier = board, notifier
+        self._board, self._notifier, self._engines = board, notifier, engines
         self._now, self._sleep = now, sleep
-        self._wanted: dict[str, CameraSpec] = dict(site.cameras)
+        self._site = site
+        self._wanted: dict[str, CameraSpec] = {}
         self._cameras: dict[str, CameraProcess] = {}
         self._leaving: list[tuple[CameraProcess, float]] = []
         self._reload = threading.Event()
@@ -71,6 +75,7 @@ class Supervisor:
         if threading.current_thread() is threading.main_thread():
             previous = signal.signal(signal.SIGHUP, self.ask_reload)
         try:
+            self._wanted = self._engines.serve(self._site)
             self._start_missing()
             self._notifier.ready()
             while not stop.is_set():
@@ -81,6 +86,7 @@ class Supervisor:
         finally:
             for camera in (*self._cameras.values(), *(one for one, _ in self._leaving)):
                 camera.kill()
+            self._engines.close()
             if previous is not None:
                 signal.signal(signal.SIGHUP, previous)
 
@@ -88,6 +94,7 @@ class Supervisor:
         if self._reload.is_set():
             self._reload.clear()
             self._read_again()
+        self._engines.poll()
         self._poll()
         self._start_missing()
         now_s, interval_s = self._now(), self._notifier.interval_s
@@ -126,7 +133,7 @@ class Supervisor:
     def _read_again(self) -> None:
         self._notifier.reloading(round(self._now() * 1e6))
         try:
-            wanted = dict(load_site(self._path).cameras)
+            wanted = self._engines.serve(load_site(self._path))
         except ConfigError as exc:
             # Cameras that run must not suffer from a typing error.
             _log.error("the configuration was not taken over: %s", exc)

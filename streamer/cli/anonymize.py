@@ -17,6 +17,7 @@ from streamer.cli.password import read_password
 from streamer.config import AppConfig, load_config
 from streamer.file_job import FileReport, FileRequest, anonymize_file
 from streamer.interrupt import StopRequest
+from streamer.memory import keep_frames_in_heap
 from streamer.passwords import password_warning
 from streamer.progress import open_progress
 from streamer.recipient_list import recipients_of
@@ -92,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         rate_hz=_rate(args.fps),
         overwrite=args.overwrite,
     )
+    keep_frames_in_heap()
     with StopRequest() as stop, open_progress(quiet=args.quiet) as progress:
         report = anonymize_file(request, config, password, stop=stop, progress=progress)
     if not args.quiet:

@@ -12,7 +12,7 @@ __all__ = ["add_run_commands"]
 
 
 def add_run_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
-    """Add `run`, and `camera`, which it starts.
+    """Add `run`, and `camera` and `engines`, which it starts.
 
     Args:
         add: makes the parser of a command from its name and what it does.
@@ -23,5 +23,8 @@ def add_run_commands(add: Callable[[str, str], argparse.ArgumentParser]) -> None
         "--check", action="store_true", help="only read the file and say what is in it"
     )
     add_watch_options(run)
-    camera = add("camera", "one camera of a site; started by run, not by hand")
-    camera.add_argument("--log-format", choices=("text", "json"), default="text")
+    for name, what in (
+        ("camera", "one camera of a site; started by run, not by hand"),
+        ("engines", "networks that the cameras of a site share; started by run, not by hand"),
+    ):
+        add(name, what).add_argument("--log-format", choices=("text", "json"), default="text")

@@ -16,6 +16,7 @@ from streamer.config_watch import WatchConfig
 from streamer.interrupt import StopRequest
 from streamer.json_logs import set_up_logging
 from streamer.sd_notify import SystemdNotifier
+from streamer.shared_engines import SharedEngines
 from streamer.site import Site, load_site
 from streamer.supervisor import Supervisor
 from streamer.watch_server import open_watch_server
@@ -33,12 +34,19 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.config}: {len(site.cameras)} cameras: {', '.join(site.cameras)}")
         return 0
     watch = _watch_config(args, site)
-    command = [sys.executable, str(_PROGRAM), "camera", "--log-format", args.log_format]
-    board = CameraBoard()
-    supervisor = Supervisor(args.config, site, command, board=board, notifier=SystemdNotifier())
+    engines = SharedEngines(_command("engines", args))
+    board = CameraBoard(engines=engines.use)
+    supervisor = Supervisor(
+        args.config, site, _command("camera", args), board=board,
+        notifier=SystemdNotifier(), engines=engines,
+    )  # fmt: skip
     with open_watch_server(watch, board), StopRequest() as stop:
         supervisor.run(stop)
     return 0
+
+
+def _command(name: str, args: argparse.Namespace) -> list[str]:
+    return [sys.executable, str(_PROGRAM), name, "--log-format", args.log_format]
 
 
 def _watch_config(args: argparse.Namespace, site: Site) -> WatchConfig:

@@ -126,7 +126,9 @@ class _Site:
 
 
 @contextmanager
-def _site(clip: CodedClip, folder: Path, folders: Mapping[str, Path]) -> Iterator[_Site]:
+def _site(
+    clip: CodedClip, folder: Path, folders: Mapping[str, Path], *, shared: bool = False
+) -> Iterator[_Site]:
     password = str(write_password(folder))
     with Camera(clip.path) as camera:
         url = f"rtsp://127.0.0.1:{camera.port}/camera"
@@ -140,6 +142,7 @@ def _site(clip: CodedClip, folder: Path, folders: Mapping[str, Path]) -> Iterato
                 "engine": {"provider": "cpu", "workers": 1},
                 "live": {"open_timeout_s": 5.0, "read_timeout_s": 3.0},
             },
+            "engines": {"shared": shared},
             "restart": {
                 "first_wait_s": 0.5,
                 "longest_wait_s": _LONGEST_WAIT_S,
@@ -153,10 +156,13 @@ def _site(clip: CodedClip, folder: Path, folders: Mapping[str, Path]) -> Iterato
             assert service.stop() == 0
 
 
-def _first_child(pid: int) -> int:
-    """The process of the camera that was started first."""
+def _child(pid: int, command: str = "camera") -> int:
+    """The process of the camera that was started first, or that of the shared networks."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return int(text.split()[0])
+    for child in text.split():
+        if command.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError(f"no process of {command}")
 
 
 @pytest.mark.soak
@@ -169,10 +175,28 @@ def test_a_camera_whose_process_ends_or_hangs_is_started_again(
     for folder in folders.values():
         folder.mkdir()
     with _site(slow_clip, tmp_path, folders) as site, leaves_nothing_behind(site.service.pid):
-        os.kill(_first_child(site.service.pid), number)
+        os.kill(_child(site.service.pid), number)
         hangs_s = _HANG_AFTER_S if number == signal.SIGSTOP else 0.0
         site.require_back(hangs_s)
         site.require_running("other")
+    site.require_hidden(slow_clip)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_cameras_wait_for_shared_networks_whose_process_ends(
+    slow_clip: CodedClip, tmp_path: Path
+) -> None:
+    folders = {"first": tmp_path / "first", "other": tmp_path / "other"}
+    for folder in folders.values():
+        folder.mkdir()
+    with _site(slow_clip, tmp_path, folders, shared=True) as site:
+        with leaves_nothing_behind(site.service.pid):
+            for _ in range(2):
+                os.kill(_child(site.service.pid, "engines"), signal.SIGKILL)
+                for name in folders:
+                    site.require_running(name)
+        assert all(one["engine_errors"] == 0 for one in site.service.cameras().values())
     site.require_hidden(slow_clip)
 
 

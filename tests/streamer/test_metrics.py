@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from engines.shared_batch import BatchCounts
 from streamer.blender import BlendResult
 from streamer.camera_board import CameraBoard
 from streamer.camera_snapshot import CameraSnapshot, CameraState, SinkHealth
 from streamer.camera_status import CameraStatus
+from streamer.engine_use import EngineUse
 from streamer.health import liveness, readiness
 from streamer.metrics import Metrics
 from tests.factories import make_frame
@@ -84,6 +86,16 @@ def test_each_camera_has_its_label() -> None:
         board.add(CameraStatus(name))
     found = _values(board)
     assert {labels for name, labels in found if name == "veilstream_fps"} == {("a",), ("b",)}
+
+
+def test_what_shared_networks_were_asked() -> None:
+    assert not [name for name, _ in _values(CameraBoard()) if "engine_calls" in name]
+    use = EngineUse({"detector 3": BatchCounts(calls=9, runs=4, failures=1, oldest_s=0.0)}, 2)
+    found, network = _values(CameraBoard(engines=lambda: use)), ("detector 3",)
+    assert found["veilstream_engine_calls_total", network] == 9
+    assert found["veilstream_engine_runs_total", network] == 4
+    assert found["veilstream_engine_run_failures_total", network] == 1
+    assert found["veilstream_engine_restarts_total", ()] == 2
 
 
 def test_a_lost_camera_does_not_make_the_process_unhealthy() -> None:

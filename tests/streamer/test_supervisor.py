@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.command_line import REPOSITORY
 from streamer.camera_board import CameraBoard
 from streamer.camera_link import encode_preview, encode_status
 from streamer.camera_process import CameraProcess
 from streamer.camera_status import CameraStatus
 from streamer.interrupt import StopRequest
 from streamer.sd_notify import SystemdNotifier
+from streamer.shared_engines import SharedEngines
 from streamer.site import load_site
 from streamer.supervisor import Supervisor
 from tests.live_media import wait_until
@@ -71,10 +73,12 @@ class _Run:
     """A supervisor on a thread."""
 
     def __init__(self, path: Path, notifier: SystemdNotifier | None = None) -> None:
-        self.board = CameraBoard()
+        self.engines = SharedEngines([sys.executable, str(REPOSITORY / "run_stream.py"), "engines"])
+        self.board = CameraBoard(engines=self.engines.use)
         self.supervisor = Supervisor(
             path, load_site(path), _command(), board=self.board,
-            notifier=notifier or SystemdNotifier({}), sleep=lambda wait_s: time.sleep(0.01),
+            notifier=notifier or SystemdNotifier({}), engines=self.engines,
+            sleep=lambda wait_s: time.sleep(0.01),
         )  # fmt: skip
         self.stop = StopRequest()
         self.thread = threading.Thread(target=self.supervisor.run, args=(self.stop,), daemon=True)
@@ -196,6 +200,57 @@ def test_a_job_that_is_done_is_started_again_or_not_by_its_policy(tmp_path: Path
     with _running(path) as run:
         wait_until(lambda: run.camera("always").restarts >= 2)
         assert run.camera("failure").restarts == 0
+
+
+def _share(path: Path, *, shared: bool) -> None:
+    text = path.read_text(encoding="utf-8").split("engines:")[0].rstrip()
+    path.write_text(f"{text}\nengines: {{shared: {str(shared).lower()}}}", encoding="utf-8")
+
+
+def test_shared_networks_come_back_and_no_camera_is_touched(tmp_path: Path) -> None:
+    path = _site(tmp_path, {"a": "rtsp://a/"})
+    _share(path, shared=True)
+    with _running(path) as run:
+        camera = run.pid("a")
+        socket_path = run.camera("a").spec.config.engine.shared
+        assert socket_path is not None
+        assert socket_path.parent.stat().st_mode & 0o77 == 0
+        wait_until(socket_path.exists)
+        server = run.engines.pid
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
+        wait_until(lambda: run.engines.pid not in (None, server))
+        use = run.board.engines()
+        assert use is not None
+        assert use.restarts == 1
+        wait_until(lambda: _answers(socket_path))
+        assert run.pid("a") == camera
+        second = run.engines.pid
+    assert second is not None
+    wait_until(lambda: not _exists(second))
+    assert not socket_path.parent.exists()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as link:
+        return link.connect_ex(str(path)) == 0
+
+
+def test_a_site_may_begin_and_cease_to_share(tmp_path: Path) -> None:
+    path = _site(tmp_path, {"a": "rtsp://a/"})
+    with _running(path) as run:
+        pid = run.pid("a")
+        assert run.board.engines() is None
+        _share(path, shared=True)
+        run.supervisor.ask_reload()
+        wait_until(lambda: run.is_live("a") and run.camera("a").pid not in (None, pid))
+        server, pid = run.engines.pid, run.pid("a")
+        assert server is not None
+        _share(path, shared=False)
+        run.supervisor.ask_reload()
+        wait_until(lambda: run.is_live("a") and run.camera("a").pid not in (None, pid))
+        assert run.camera("a").spec.config.engine.shared is None
+        wait_until(lambda: not _exists(server))
 
 
 def test_systemd_hears_what_it_needs(tmp_path: Path) -> None:
