@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from engines.arrays import Float32Array, UInt8Array
+from engines.errors import MediaError
 from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.color import crop_rgb, paste_rgb_into
@@ -81,9 +82,20 @@ class Restorer:
         return self._finish(frame, canvas)
 
     def unseal(self, frame: Frame, patches: Sequence[SealedPatch]) -> RecoveredFrame:
-        """Sealed recovery: the original regions, as they were decoded."""
+        """Sealed recovery: the original regions, as they were decoded.
+
+        Raises:
+            MediaError: the picture is smaller than the one that the faces were sealed in.
+        """
         canvas = frame.pixels.copy()
+        height, width = frame.size_hw
         for patch in patches:
+            if patch.x + patch.width > width or patch.y + patch.height > height:
+                raise MediaError(
+                    f"a face was sealed at {patch.x},{patch.y} {patch.width}x{patch.height}, but "
+                    f"the picture is {width}x{height}: it was made smaller after it was "
+                    "anonymised; recover the file that anonymize wrote"
+                )
             planes = decode_planes(patch.payload, width=patch.width, height=patch.height)
             paste_planes_into(canvas, planes, x=patch.x, y=patch.y)
         return self._finish(frame, canvas)

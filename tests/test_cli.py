@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -241,6 +242,27 @@ def test_remuxed_video_comes_back_and_is_proven(
     assert facts["frames_proven"] == facts["frames_with_faces"] == FRAMES
     assert "later than they were recorded" in str(facts["video"])
     assert face_difference(pictures_of(run.sample), pictures_of(out)) < 4
+
+
+def test_a_copy_that_was_made_smaller_is_told_and_not_torn(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = tmp_path / "small.mp4"
+    with av.open(str(run.out)) as source, av.open(str(small), "w") as target:
+        stream = target.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 90, "yuv420p"
+        for frame in source.decode(video=0):
+            target.mux(stream.encode(frame.reformat(160, 90)))
+        target.mux(stream.encode(None))
+    code = main([
+        "recover", str(small), "--keylog", str(run.keylog), "--out", str(tmp_path / "back.mp4"),
+        "--mode", "sealed", "--reason", "a test", "--password-file", str(run.password_file),
+        "--quiet",
+    ])  # fmt: skip
+    said = capsys.readouterr().err.strip()
+    assert code == 3
+    assert len(said.splitlines()) == 1
+    assert "the picture is 160x90: it was made smaller after it was anonymised" in said
 
 
 def test_doctor_finds_this_machine_fit(capsys: pytest.CaptureFixture[str]) -> None:
