@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from benchmarks.clips import BenchmarkError
+from benchmarks.processes import process_tree
 from streamer.recipient_keys import generate_device
 
 __all__ = [
@@ -107,17 +109,11 @@ def recover_command(
 
 def tree_rss_bytes(pid: int) -> int:
     """Resident size of a process and all its descendants, 0 when it has ended."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    total, waiting = 0, [pid]
-    while waiting:
-        current = waiting.pop()
-        try:
+    page, total = os.sysconf("SC_PAGE_SIZE"), 0
+    for current in process_tree(pid):
+        with contextlib.suppress(OSError):
             fields = Path(f"/proc/{current}/statm").read_text(encoding="ascii").split()
-            children = Path(f"/proc/{current}/task/{current}/children").read_text(encoding="ascii")
-        except OSError:
-            continue
-        total += int(fields[1]) * page
-        waiting += [int(child) for child in children.split()]
+            total += int(fields[1]) * page
     return total
 
 

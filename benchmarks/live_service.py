@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from benchmarks.clips import BenchmarkError
 from benchmarks.command_line import REPOSITORY, write_password
 from benchmarks.live_camera import free_port
 from benchmarks.live_run import Resources, resources
+from benchmarks.processes import cpu_s_of
 
 __all__ = ["LiveService", "anonymize_service"]
 
@@ -147,9 +147,7 @@ class LiveService:
 
     def cpu_s(self) -> float:
         """Processor time that it has used, user and system."""
-        text = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii")
-        fields = text.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s_of(self.pid)
 
     def stop(self, limit_s: float = 60.0) -> int:
         """Ask it to end; gives its exit code.

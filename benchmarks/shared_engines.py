@@ -7,7 +7,6 @@ this script. Files play the cameras.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from benchmarks.clips import BenchmarkError
 from benchmarks.command_line import write_password
 from benchmarks.live_service import LiveService
 from benchmarks.portraits_video import MAX_FACES, portrait_frames
+from benchmarks.processes import cpu_s_of, process_tree
 from benchmarks.report import markdown_table, write_json
 from benchmarks.system_info import describe_system
 from benchmarks.video_io import write_video
@@ -60,11 +60,6 @@ class SharingFigure:
     runs: int
 
 
-def _tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return [pid, *(one for child in children for one in _tree(int(child)))]
-
-
 def _memory_mb(pids: Sequence[int]) -> float:
     total_kb = 0
     for pid in pids:
@@ -74,11 +69,7 @@ def _memory_mb(pids: Sequence[int]) -> float:
 
 
 def _cpu_s(pids: Sequence[int]) -> float:
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(map(cpu_s_of, pids))
 
 
 def _asked(service: LiveService) -> tuple[int, int]:
@@ -136,7 +127,7 @@ def measure(
                 raise BenchmarkError(f"the cameras did not come up: {service.cameras()}")
             time.sleep(_STEP_S)
         time.sleep(_SETTLE_S)
-        pids = _tree(service.pid)
+        pids = process_tree(service.pid)
         before, cpu_s, asked = service.cameras(), _cpu_s(pids), _asked(service)
         memory_mb, end_s = [], time.monotonic() + seconds
         while time.monotonic() < end_s:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,6 @@ from engines.manifest import ModelManifest
 from engines.shared_wire import (
     SharedMemory,
     WireError,
-    info_from,
     manifest_to,
     receive,
     send,
@@ -136,7 +135,8 @@ class SharedEngine:
         self.inputs: tuple[TensorSpec, ...] = specs_from(answer["inputs"])
         self.outputs: tuple[TensorSpec, ...] = specs_from(answer["outputs"])
         self._key = str(answer["key"])
-        self._info = info_from({**answer["info"], "backend": f"shared {answer['info']['backend']}"})
+        info = EngineInfo(**answer["info"])
+        self._info = replace(info, backend=f"shared {info.backend}")
 
     def _open(self) -> tuple[_Link, dict[str, Any]]:
         """A new connection that knows the network; waits for a server that is just starting."""
@@ -213,5 +213,4 @@ class SharedEngine:
         """Hang up; the server keeps the network for others."""
         with self._lock:
             self._is_closed = True
-        with suppress(OSError):
-            self._hang_up()
+        self._hang_up()

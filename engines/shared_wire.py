@@ -23,12 +23,11 @@ import numpy as np
 
 from engines.arrays import AnyArray
 from engines.manifest import ModelManifest
-from engines.types import EngineInfo, TensorSpec
+from engines.types import TensorSpec
 
 __all__ = [
     "SharedMemory",
     "WireError",
-    "info_from",
     "manifest_from",
     "manifest_to",
     "receive",
@@ -247,8 +246,3 @@ def specs_to(specs: Iterable[TensorSpec]) -> list[dict[str, Any]]:
 def specs_from(message: Iterable[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
     """The descriptions again."""
     return tuple(TensorSpec(one["name"], tuple(one["shape"]), one["dtype"]) for one in message)
-
-
-def info_from(message: Mapping[str, Any]) -> EngineInfo:
-    """What runs a network, again."""
-    return EngineInfo(**message)

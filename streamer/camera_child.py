@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import BinaryIO, Final
 from engines.errors import AnonymizerError, ConfigError
 from streamer.camera_link import decode, encode_preview, encode_status
 from streamer.camera_status import CameraStatus
+from streamer.child_link import NOT_BY_HAND, take_standard_output
 from streamer.interrupt import StopRequest
 from streamer.job_options import live_options
 from streamer.live_job import LiveRequest, anonymize_live
@@ -72,14 +72,11 @@ def run_camera() -> int:
     Raises:
         AnonymizerError: whatever went wrong; the supervisor starts the camera again.
     """
-    commands = sys.stdin.buffer
-    # Standard output belongs to the link; what libraries print goes to standard error.
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    commands, replies = sys.stdin.buffer, take_standard_output()
     try:
         spec = CameraSpec.from_json(commands.readline().decode())
     except ValueError:
-        raise ConfigError("this command is started by `run`, which says what to do") from None
+        raise ConfigError(NOT_BY_HAND) from None
     status = CameraStatus(spec.name)
     with StopRequest() as stop:
         link = _Link(commands, replies, status, stop)

@@ -1,30 +1,23 @@
-"""EngineProcess: the supervisor's end of the engine server, and that server's process."""
+"""EngineProcess: the supervisor's end of the engine server, which is a process of its own."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from engines.errors import ConfigError
 from engines.shared_batch import BatchCounts
-from engines.shared_server import EngineServer
 from streamer.child_process import ChildProcess
 from streamer.engine_use import EngineUse
 from streamer.site import RestartConfig
 
-__all__ = ["EngineProcess", "run_engines"]
+__all__ = ["EngineProcess"]
 
 _log = logging.getLogger(__name__)
 
-_EVERY_S: Final = 1.0
 # All cameras stand still without it.
 _RESTART: Final = RestartConfig(first_wait_s=0.2, longest_wait_s=5.0, hang_after_s=30.0)
 
@@ -89,48 +82,3 @@ class EngineProcess:
     def close(self) -> None:
         """End it at once: it has nothing to finish."""
         self._child.end()
-
-
-def run_engines() -> int:
-    """Serve networks until standard input ends; returns the exit code.
-
-    Raises:
-        ConfigError: standard input does not say where, or the socket cannot be made.
-    """
-    commands = sys.stdin.buffer
-    # Standard output belongs to the link; what libraries print goes to standard error.
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    try:
-        said = json.loads(commands.readline())
-        path, workers = Path(said["socket"]), int(said["workers"])
-    except (KeyError, TypeError, ValueError):
-        raise ConfigError("this command is started by `run`, which says what to do") from None
-    path.unlink(missing_ok=True)  # left by one that was killed
-    try:
-        server = EngineServer(path, workers=workers)
-    except OSError as exc:
-        raise ConfigError(f"the engine server cannot listen: {exc.strerror or exc}") from None
-    threading.Thread(target=server.serve, name="accept", daemon=True).start()
-    ended = threading.Event()
-
-    def report() -> None:
-        while not ended.wait(_EVERY_S):
-            try:
-                replies.write(_line(server.counts()))
-                replies.flush()
-            except OSError:
-                return  # the supervisor has gone; the end of standard input says so, too
-
-    threading.Thread(target=report, name="report", daemon=True).start()
-    while commands.readline():
-        pass
-    ended.set()
-    # A run that hangs must not keep the process.
-    path.unlink(missing_ok=True)
-    return 0
-
-
-def _line(counts: Mapping[str, BatchCounts]) -> bytes:
-    message: dict[str, Any] = {"networks": {name: asdict(one) for name, one in counts.items()}}
-    return json.dumps(message).encode() + b"\n"

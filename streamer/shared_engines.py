@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,10 @@ class SharedEngines:
 
     Args:
         command: starts the server's process.
-        make: makes the supervisor's end of it; of a test.
     """
 
-    def __init__(
-        self, command: Sequence[str], *, make: Callable[..., EngineProcess] = EngineProcess
-    ) -> None:
-        self._command, self._make = tuple(command), make
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = tuple(command)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: EngineProcess | None = None
         self._config = SharedEnginesConfig()
@@ -48,7 +45,7 @@ class SharedEngines:
         if self._process is None:
             # Only this user may enter: whoever reaches the socket may have files loaded.
             self._folder = tempfile.TemporaryDirectory(prefix="veilstream-")
-            self._process = self._make(
+            self._process = EngineProcess(
                 Path(self._folder.name) / "engines", self._command, workers=site.engines.workers
             )
             self._process.start()

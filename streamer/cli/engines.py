@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from streamer.engine_process import run_engines
+from streamer.engine_child import run_engines
 from streamer.json_logs import set_up_logging
 
 __all__ = ["run"]

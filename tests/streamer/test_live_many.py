@@ -16,6 +16,7 @@ from benchmarks.live_clip import CodedClip
 from benchmarks.live_exposure import judge_outputs
 from benchmarks.live_run import recordings
 from benchmarks.live_service import LiveService
+from benchmarks.processes import children_of
 from tests.live_faults import PATIENCE_S, leaves_nothing_behind
 
 pytestmark = [
@@ -75,11 +76,6 @@ def _wait_for_restart(service: LiveService, names: list[str], before: dict[str, 
         time.sleep(0.2)
 
 
-def _children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(child) for child in text.split()]
-
-
 @pytest.mark.parametrize("good", [2, 6])
 def test_failing_cameras_do_not_touch_the_others(
     good: int, slow_clip: CodedClip, tmp_path: Path
@@ -97,7 +93,7 @@ def test_failing_cameras_do_not_touch_the_others(
             with leaves_nothing_behind(service.pid):
                 # A process that is killed is started again; the others do not notice.
                 before = {name: cameras[name]["restarts"] for name in names}
-                os.kill(_children(service.pid)[0], signal.SIGKILL)
+                os.kill(children_of(service.pid)[0], signal.SIGKILL)
                 _wait_for_restart(service, names, before)
                 _wait_for_frames(service, names, 5)
                 after = service.cameras()

@@ -21,6 +21,7 @@ from benchmarks.live_clip import CodedClip
 from benchmarks.live_exposure import judge_outputs
 from benchmarks.live_run import recordings
 from benchmarks.live_service import LiveService
+from benchmarks.processes import children_of
 from tests.live_faults import PATIENCE_S, fill, leaves_nothing_behind
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -158,10 +159,9 @@ def _site(
 
 def _child(pid: int, command: str = "camera") -> int:
     """The process of the camera that was started first, or that of the shared networks."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    for child in text.split():
+    for child in children_of(pid):
         if command.encode() in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
-            return int(child)
+            return child
     raise AssertionError(f"no process of {command}")
 
 
