@@ -13,7 +13,7 @@ from tests.cli_run import ROOT, Run, face_difference, pictures_of, write_sample
 
 
 def _start_long_job(run: Run, name: str) -> tuple[subprocess.Popen[str], Path, Path]:
-    """Anonymise five seconds in the background; returns once a part of the output is written."""
+    """Anonymise five seconds in the background; returns once a fragment of it is written."""
     long, out = run.folder / f"{name}_in.mp4", run.folder / f"{name}.mp4"
     write_sample(long, duration_s=5)
     process = subprocess.Popen(
@@ -24,10 +24,21 @@ def _start_long_job(run: Run, name: str) -> tuple[subprocess.Popen[str], Path, P
     partial = out.with_name(f"{name}.partial.mp4")
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
-        if partial.exists() and partial.stat().st_size > 20_000:
+        if partial.exists() and _holds_a_fragment(partial):
             break
         time.sleep(0.02)
     return process, long, out
+
+
+def _holds_a_fragment(path: Path) -> bool:
+    """Whether the pictures of the first fragment are all there, not only begun."""
+    data, start = path.read_bytes(), 0
+    while start + 8 <= len(data):
+        kind = data[start + 4 : start + 8]
+        start += int.from_bytes(data[start : start + 4], "big")
+        if kind == b"mdat":
+            return start <= len(data)
+    return False
 
 
 def test_sigterm_finishes_the_file_and_closes_the_log(run: Run) -> None:
