@@ -27,7 +27,8 @@ from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.identity import IdentitySpace, load_identity_space
 from streamer.keys import derive_key
-from streamer.rotator import RotationKind, make_rotator
+from streamer.rotation_kinds import RotationKind
+from streamer.rotator import make_rotator
 
 EVAL = Path(__file__).resolve().parents[2] / "shared" / "faces" / "eval"
 ANGLES_DEG = (70.0, 80.0, 85.0, 90.0, 95.0, 120.0)

@@ -17,7 +17,8 @@ from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.config import AppConfig
 from streamer.identity import IdentitySpace, load_identity_space
 from streamer.reader import open_reader
-from streamer.rotator import RotationKind, Rotator, angle_for_level, make_rotator
+from streamer.rotation_kinds import RotationKind
+from streamer.rotator import Rotator, angle_for_level, make_rotator
 from training.crops import read_index, read_tar_crops
 
 __all__ = ["HeldOut", "Product", "key_of", "load_held_out"]

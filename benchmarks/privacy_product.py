@@ -17,7 +17,8 @@ from benchmarks.key_choice import choose_attempts
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.identity import load_identity_space
-from streamer.rotator import RotationKind, Rotator, angle_for_level, make_rotator
+from streamer.rotation_kinds import RotationKind
+from streamer.rotator import Rotator, angle_for_level, make_rotator
 
 __all__ = ["DEFAULT_POLICY", "Anonymizer", "Policy", "Scope", "angles_for", "secret_key"]
 

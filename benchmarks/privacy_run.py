@@ -38,7 +38,7 @@ from benchmarks.privacy_recovery import after_codecs, protect_sample
 from benchmarks.privacy_sample import Others, Sample, first_people, rows_of
 from benchmarks.privacy_stats import summarise
 from engines.arrays import UInt8Array
-from streamer.rotator import RotationKind
+from streamer.rotation_kinds import RotationKind
 
 __all__ = ["PARTS", "run_all"]
 

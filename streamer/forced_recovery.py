@@ -20,7 +20,8 @@ from streamer.plan import PlannedFace, PlanTable
 from streamer.progress import ProgressSink
 from streamer.recovery_log import PlacedRecords
 from streamer.recovery_placement import Placed
-from streamer.rotator import make_rotator, rotation_kind
+from streamer.rotation_kinds import rotation_kind
+from streamer.rotator import make_rotator
 from streamer.source import open_source
 
 __all__ = ["ForcedPlan", "plan_by_force"]
@@ -85,6 +86,7 @@ def plan_by_force(
             scope_key=master.scope_key(header.recording_id, header.scope, name),
             angle_deg=header.angle_deg,
             dim=models.space.dim,
+            version=header.rotation_version,
         )
         coordinates = models.space.coordinates(embedding)
         identities[track_id] = models.space.embedding(rotator.unrotate(coordinates))

@@ -9,6 +9,7 @@ from streamer.key_log import CUSTOM_LEVEL, KeyLogHeader
 from streamer.keys import KdfParams, KeyScope
 from streamer.media_info import MediaInfo
 from streamer.models import Models
+from streamer.rotation_kinds import newest_version
 from streamer.rotator import angle_for_level
 
 __all__ = ["TOOL", "make_header", "rotation_angle_deg"]
@@ -62,6 +63,7 @@ def make_header(
         scope=scope,
         camera_id=camera_id if scope is KeyScope.CAMERA else "",
         rotation=config.identity.rotation,
+        rotation_version=newest_version(config.identity.rotation),
         is_sealed=config.keylog.seal,
         is_assisted=config.keylog.assisted,
         kdf=kdf,

@@ -26,7 +26,8 @@ from streamer.key_log_records import EndStatus
 from streamer.key_log_shift import shifted
 from streamer.keys import KeyScope
 from streamer.models import Models
-from streamer.rotator import Rotator, make_rotator, rotation_kind
+from streamer.rotation_kinds import rotation_kind
+from streamer.rotator import Rotator, make_rotator
 from streamer.scope_keys import ScopeKeys
 from streamer.seal_budget import SealGate
 from streamer.video_digest import SegmentDigester
@@ -116,6 +117,7 @@ class JobLog:
             scope_key=self._scope_keys.of(name),
             angle_deg=self._header.angle_deg,
             dim=self._dim,
+            version=self._header.rotation_version,
         )
 
     def scope_id(self, identity_id: int) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from engines.arrays import AnyArray
 from engines.errors import KeyLogFormatError
 from streamer.key_log_chunks import ChunkKind
-from streamer.key_log_header import ROTATION_KINDS, SCOPES
+from streamer.key_log_header import SCOPES
 from streamer.key_log_records import (
     NO_PTS,
     End,
@@ -31,6 +31,7 @@ from streamer.key_log_records import (
     record_span,
 )
 from streamer.key_log_wire import ByteReader, pack_bytes16, pack_str8
+from streamer.rotation_kinds import ROTATION_KINDS, rotation_code
 
 __all__ = [
     "chunk_kind_of",
@@ -162,7 +163,7 @@ def _encode_track(track: TrackStart) -> bytes:
             struct.pack("<IHqB", track.track_id, track.revision, track.pts, _scope_code(track)),
             pack_str8(track.scope_id),
             b"\0" if track.key is None else b"\1" + track.key,
-            bytes([ROTATION_KINDS.index(track.rotation), track.rotation_version]),
+            bytes([rotation_code(track.rotation), track.rotation_version]),
             struct.pack("<ddBH", track.angle_deg, track.norm, z_type, z_size),
             z,
         )

@@ -16,12 +16,12 @@ from typing import Final
 from engines.errors import KeyLogFormatError
 from streamer.key_log_wire import ByteReader, check_range, pack_str8
 from streamer.keys import SALT_BYTES, KdfParams, KeyScope
+from streamer.rotation_kinds import ROTATION_KINDS, check_rotation, rotation_code
 
 __all__ = [
     "CUSTOM_LEVEL",
     "MAGIC",
     "MAX_HEADER_PART",
-    "ROTATION_KINDS",
     "SCOPES",
     "KeyLogHeader",
     "core_hash",
@@ -35,7 +35,6 @@ MAGIC: Final = b"veilstream-keylog/1\n"
 MAX_HEADER_PART: Final = 65536
 CUSTOM_LEVEL: Final = 255
 SCOPES: Final = (KeyScope.TRACK, KeyScope.RECORDING, KeyScope.CAMERA)
-ROTATION_KINDS: Final = ("orthogonal", "reference")
 _I64: Final = (1 << 63) - 1
 _U32: Final = (1 << 32) - 1
 
@@ -103,13 +102,11 @@ class KeyLogHeader:
         check_range("height", self.height, 1, 0xFFFF)
         check_range("time_base numerator", self.time_base.numerator, 1, _U32)
         check_range("time_base denominator", self.time_base.denominator, 1, _U32)
-        check_range("rotation_version", self.rotation_version, 1, 1)
         if self.level != CUSTOM_LEVEL:
             check_range("level", self.level, 0, 9)
         if not 0.0 < self.angle_deg <= 180.0:
             raise ValueError(f"angle_deg must be over 0 up to 180, not {self.angle_deg}")
-        if self.rotation not in ROTATION_KINDS:
-            raise ValueError(f"unknown rotation {self.rotation!r}")
+        check_rotation(self.rotation, self.rotation_version)
         if self.scope is KeyScope.CAMERA and not self.camera_id:
             raise ValueError("camera scope needs a camera_id")
         _check_sorted("models", [name for name, _ in self.models])
@@ -132,7 +129,13 @@ def encode_core(header: KeyLogHeader) -> bytes:
         b"\0" if header.signer is None else b"\1" + header.signer,
         bytes([SCOPES.index(header.scope)]),
         pack_str8(header.camera_id),
-        bytes([ROTATION_KINDS.index(header.rotation), header.rotation_version, header.level]),
+        bytes(
+            [
+                rotation_code(header.rotation),
+                header.rotation_version,
+                header.level,
+            ]
+        ),
         struct.pack("<d??", header.angle_deg, header.is_sealed, header.is_assisted),
         b"\0" if header.kdf is None else b"\1" + pack_kdf(header.kdf),
         struct.pack("<II", header.width, header.height),

@@ -14,6 +14,7 @@ import numpy as np
 from engines.arrays import AnyArray, Float32Array, Float64Array, require_array
 from streamer.key_log_wire import check_range
 from streamer.keys import KEY_BYTES, KeyScope
+from streamer.rotation_kinds import check_rotation
 
 __all__ = [
     "NO_PTS",
@@ -103,7 +104,7 @@ class TrackStart:
     def __post_init__(self) -> None:
         _check_track(self.track_id, self.pts)
         check_range("revision", self.revision, 0, 0xFFFF)
-        check_range("rotation_version", self.rotation_version, 1, 1)
+        check_rotation(self.rotation, self.rotation_version)
         if not 0.0 < self.angle_deg <= 180.0 or not 0.0 < self.norm < math.inf:
             raise ValueError("angle_deg must be over 0 up to 180, and norm over 0")
         if (self.key is not None) != (self.scope is KeyScope.TRACK):

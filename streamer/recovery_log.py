@@ -25,7 +25,8 @@ from streamer.key_log_chunks import ChunkKind
 from streamer.key_log_cursor import ChunkSource
 from streamer.keys import KeyScope
 from streamer.recovery_placement import Placed, Placement
-from streamer.rotator import Rotator, make_rotator, rotation_kind
+from streamer.rotation_kinds import rotation_kind
+from streamer.rotator import Rotator, make_rotator
 
 __all__ = ["FrameLookup", "PlacedRecords", "RecoveryLog", "RecoverySource", "TimeSpan"]
 
@@ -236,7 +237,11 @@ class RecoveryLog:
         if key is None:
             key = self._scope_keys[(start.scope, start.scope_id)]
         return make_rotator(
-            rotation_kind(start.rotation), scope_key=key, angle_deg=start.angle_deg, dim=dim
+            rotation_kind(start.rotation),
+            scope_key=key,
+            angle_deg=start.angle_deg,
+            dim=dim,
+            version=start.rotation_version,
         )
 
     def original_identities(

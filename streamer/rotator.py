@@ -2,33 +2,37 @@
 
 R = cos(t) I + sin(t) J with J skew-symmetric and orthogonal, so R turns every vector by exactly t
 and its transpose undoes it without amplifying noise, at 90 degrees too. J comes from the key as
-docs/rotation-format.md states to the byte (construction version 1).
+docs/rotation-format.md states to the byte (construction versions 1 and 2).
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from engines.arrays import Float32Array, Float64Array, require_array
-from streamer.keys import KEY_BYTES, derive_key, key_stream
-from streamer.rotator_reference import ReferenceRotator, gaussians_from_stream, unit64
+from engines.identity_blocks import identity_blocks
+from streamer.keys import KEY_BYTES, derive_key
+from streamer.quarter_turn import QuarterTurn
+from streamer.rotation_kinds import (
+    RotationKind,
+    check_rotation,
+    newest_version,
+    rotation_kind,
+)
+from streamer.rotator_reference import ReferenceRotator, unit64
 
 __all__ = [
-    "ROTATION_VERSION",
     "IdentityRotator",
-    "RotationKind",
     "Rotator",
     "angle_for_level",
     "make_rotator",
-    "rotation_kind",
 ]
 
-ROTATION_VERSION: Final = 1
-RotationKind = Literal["orthogonal", "reference"]
-_LABEL: Final = b"veilstream-rotation/1 orthogonal"
+_LABEL_1: Final = b"veilstream-rotation/1 orthogonal"
+_LABEL_2: Final = b"veilstream-rotation/2 orthogonal"
 
 
 class Rotator(Protocol):
@@ -64,22 +68,28 @@ def angle_for_level(level: int) -> float:
 class IdentityRotator:
     """Orthogonal mode, the default. Immutable, so safe to share between threads.
 
-    Making one takes about 15 ms of CPU time for 512 values, a rotation 2 ms.
+    Version 2 turns each block of coordinates inside itself, so that the new identity is spread over
+    strong and weak coordinates like that of a real person; version 1 turns all of them at once.
 
     Args:
         scope_key: 32 bytes from `MasterKey.scope_key`.
         angle_deg: over 0, up to 180; 90 hides most.
-        dim: length of an embedding, even.
+        dim: length of an embedding, even; strongest coordinates first.
+        version: of the construction, 1 or 2.
+
+    Raises:
+        ValueError: unusable key, angle, dimension or version.
     """
 
-    def __init__(self, *, scope_key: bytes, angle_deg: float, dim: int = 512) -> None:
+    def __init__(
+        self, *, scope_key: bytes, angle_deg: float, dim: int = 512, version: int = 2
+    ) -> None:
         _check(scope_key, angle_deg)
-        if dim < 2 or dim % 2:
-            raise ValueError(f"the dimension must be even and positive, not {dim}")
+        check_rotation("orthogonal", version)
         self._dim = dim
         self._cos = float(np.cos(np.radians(angle_deg)))
         self._sin = float(np.sin(np.radians(angle_deg)))
-        self._mirrors, self._signs = _draw_orthogonal(scope_key, dim)
+        self._turns = _whole(scope_key, dim) if version == 1 else _in_blocks(scope_key, dim)
 
     def __repr__(self) -> str:
         return f"IdentityRotator(dim={self._dim})"
@@ -100,20 +110,8 @@ class IdentityRotator:
         return self._scaled(self._cos * unit - self._sin * self._quarter_turn(unit))
 
     def _quarter_turn(self, unit: Float64Array) -> Float64Array:
-        """J z = Q B Q^T z; (D,) float64."""
-        turned = unit.copy()
-        for start, mirror in enumerate(self._mirrors):
-            tail = turned[start:]
-            tail -= mirror * (mirror @ tail)
-        turned *= self._signs
-        pairs = np.empty_like(turned)
-        pairs[0::2] = -turned[1::2]
-        pairs[1::2] = turned[0::2]
-        pairs *= self._signs
-        for start in range(len(self._mirrors) - 1, -1, -1):
-            mirror, tail = self._mirrors[start], pairs[start:]
-            tail -= mirror * (mirror @ tail)
-        return pairs
+        """J z, block by block; (D,) float64."""
+        return np.concatenate([one.turn(unit[start:end]) for start, end, one in self._turns])
 
     def _unit64(self, z: Float32Array) -> Float64Array:
         require_array("z", z, (self._dim,), np.float32)
@@ -123,25 +121,40 @@ class IdentityRotator:
         return unit64(values).astype(np.float32)
 
 
-def rotation_kind(name: str) -> RotationKind:
-    """The kind that a key log names; its header has refused all other names already."""
-    return "reference" if name == "reference" else "orthogonal"
+def _whole(scope_key: bytes, dim: int) -> tuple[tuple[int, int, QuarterTurn], ...]:
+    key = derive_key(scope_key, salt=b"", info=_LABEL_1 + struct.pack("<H", dim))
+    return ((0, dim, QuarterTurn(key, dim)),)
+
+
+def _in_blocks(scope_key: bytes, dim: int) -> tuple[tuple[int, int, QuarterTurn], ...]:
+    turns = []
+    for start, end in identity_blocks(dim):
+        info = _LABEL_2 + struct.pack("<HHH", dim, start, end)
+        key = derive_key(scope_key, salt=b"", info=info)
+        turns.append((start, end, QuarterTurn(key, end - start)))
+    return tuple(turns)
 
 
 def make_rotator(
-    kind: RotationKind, *, scope_key: bytes, angle_deg: float, dim: int = 512
+    kind: RotationKind,
+    *,
+    scope_key: bytes,
+    angle_deg: float,
+    dim: int = 512,
+    version: int | None = None,
 ) -> Rotator:
-    """The rotator of a header's rotation kind.
+    """The rotator of a header's rotation kind and version; the newest version if none is given.
 
     Raises:
-        ValueError: unknown kind, or an angle that the kind cannot undo.
+        ValueError: unknown kind or version, or an angle that the kind cannot undo.
     """
+    if version is None:
+        version = newest_version(rotation_kind(kind))
+    check_rotation(kind, version)
     if kind == "orthogonal":
-        return IdentityRotator(scope_key=scope_key, angle_deg=angle_deg, dim=dim)
-    if kind == "reference":
-        _check(scope_key, angle_deg)
-        return ReferenceRotator(scope_key=scope_key, angle_deg=angle_deg, dim=dim)
-    raise ValueError(f"unknown rotation {kind!r}; known: orthogonal, reference")
+        return IdentityRotator(scope_key=scope_key, angle_deg=angle_deg, dim=dim, version=version)
+    _check(scope_key, angle_deg)
+    return ReferenceRotator(scope_key=scope_key, angle_deg=angle_deg, dim=dim)
 
 
 def _check(scope_key: bytes, angle_deg: float) -> None:
@@ -149,29 +162,3 @@ def _check(scope_key: bytes, angle_deg: float) -> None:
         raise ValueError(f"a scope key has {KEY_BYTES} bytes, not {len(scope_key)}")
     if not 0.0 < angle_deg <= 180.0:
         raise ValueError(f"the angle must be over 0 and up to 180 degrees, not {angle_deg}")
-
-
-def _draw_orthogonal(scope_key: bytes, dim: int) -> tuple[tuple[Float64Array, ...], Float64Array]:
-    """Q of docs/rotation-format.md, uniform over all orthogonal matrices (Stewart 1980).
-
-    Q is kept as what it is made of, D - 1 reflections and D signs. Factorising a matrix would give
-    the same, but LAPACK's threads took seconds for it on a loaded machine (docs/decisions/0009).
-    """
-    key = derive_key(scope_key, salt=b"", info=_LABEL + struct.pack("<H", dim))
-    count = dim * (dim + 1) // 2
-    values = gaussians_from_stream(key_stream(key, 16 * ((count + 1) // 2)))
-    mirrors: list[Float64Array] = []
-    signs = np.empty(dim, np.float64)
-    at = 0
-    for row in range(dim):
-        mirror = values[at : at + dim - row]
-        at += dim - row
-        is_positive = mirror[0] >= 0.0
-        if row == dim - 1:
-            signs[row] = 1.0 if is_positive else -1.0
-            break
-        signs[row] = -1.0 if is_positive else 1.0
-        mirror[0] -= signs[row] * np.sqrt(mirror @ mirror)
-        mirror *= np.sqrt(2.0 / (mirror @ mirror))
-        mirrors.append(mirror)
-    return tuple(mirrors), signs

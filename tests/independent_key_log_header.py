@@ -108,8 +108,8 @@ def parse_core(data: bytes) -> dict[str, Any]:
     signer = f.raw(32) if f.flag() else None
     scope, camera = f.choice(3), f.str8()
     need(scope != 2 or camera != "", "camera id")
-    f.choice(2)
-    need(f.num("B") == 1, "rotation version")
+    rotation = f.choice(2)
+    need(1 <= f.num("B") <= 2 - rotation, "rotation version")
     level = f.num("B")
     need(level <= 9 or level == 255, "level")
     angle_field(f)

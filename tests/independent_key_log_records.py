@@ -40,7 +40,7 @@ def read_track_start(f: Fields) -> RecordDict:
     r["key"] = f.raw(32).hex() if f.flag() else None
     need((r["scope"] == 0) == (r["key"] is not None), "key")
     r["rotation"] = f.choice(2)
-    need(f.num("B") == 1, "rotation version")
+    need(1 <= f.num("B") <= 2 - r["rotation"], "rotation version")
     r["angle_deg"], r["norm"] = angle_field(f), f.num("d")
     need(r["norm"] > 0, "norm")
     kind, size = f.choice(3), f.num("H")

@@ -18,7 +18,8 @@ from streamer.key_log import (
     TrackStart,
     VideoDigest,
 )
-from streamer.key_log_header import ROTATION_KINDS, SCOPES
+from streamer.key_log_header import SCOPES
+from streamer.rotation_kinds import rotation_code
 from tests.independent_key_log_records import RecordDict
 
 REASONS = ("other", "source lost", "frames dropped", "disk short", "off")
@@ -123,7 +124,7 @@ def _describe_track(track: TrackStart) -> RecordDict:
         "scope": SCOPES.index(track.scope),
         "scope_id": track.scope_id,
         "key": None if track.key is None else track.key.hex(),
-        "rotation": ROTATION_KINDS.index(track.rotation),
+        "rotation": rotation_code(track.rotation),
         "angle_deg": track.angle_deg,
         "norm": track.norm,
         "z": [] if z is None else z.tolist(),

@@ -102,7 +102,7 @@ class GeneratorTraining:
         if step >= self.mixture.adversarial_from:
             total = total + self._adversarial_loss(output, maps, total, step)
         if taught < count and step % self.mixture.cycle_every == self.mixture.cycle_every - 1:
-            total = total + self._recovery(batch, output.detach()[taught:], targets, taught)
+            total = total + self._recovery(batch, output.detach()[taught:], taught)
         return total, Fakes(output.detach(), [m.detach() for m in maps])
 
     def _shift(self) -> tuple[int, int]:
@@ -241,16 +241,14 @@ class GeneratorTraining:
         self._note(landmarks_px=loss)
         return loss
 
-    def _recovery(self, batch: Batch, swapped: Tensor, targets: Tensor, taught: int) -> Tensor:
+    def _recovery(self, batch: Batch, swapped: Tensor, taught: int) -> Tensor:
         """Bring the original back from a swapped face that went through something like a codec.
 
         Half of the faces get the stored identity, the others one with the error of reading it back.
         """
         seen = degrade(swapped, self.generator).contiguous(memory_format=torch.channels_last)
         own, crops = batch.identities[taught:], batch.crops[taught:]
-        with torch.no_grad():
-            read = cosine(self.own(seen), targets).clamp(min=0.2)
-        noisy = noisy_identity(own, self.net.basis, read, self.generator)
+        noisy = noisy_identity(own, self.net.basis, self.generator)
         stored = torch.arange(len(own)) % 2 == 0
         face, alpha = self.net(seen, torch.where(stored[:, None], own, noisy))
         rec = reconstruction_loss(face.float(), crops).mean()

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engines.identity_blocks import identity_blocks
+
 __all__ = [
     "IdentityReader",
     "OwnReader",
@@ -26,6 +28,8 @@ __all__ = [
 
 _MARGIN_PX: Final = 24
 _FACE_PX: Final = 112
+# Cosines at which the blocks of a wanted identity are read from a new face (docs/decisions/0075).
+_READ_COSINES: Final = (0.75, 0.62, 0.45, 0.25)
 
 
 def load_readers(teachers: ModuleType) -> tuple[IdentityReader, SecondReader]:
@@ -182,7 +186,7 @@ def old_identity_hinge(found: Tensor, old: Tensor, *, allowed: float) -> Tensor:
 def rotated_targets(
     identities: Tensor, basis: Tensor, angles_deg: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """What a keyed rotation inside the identity subspace does, with a fresh key for each face.
+    """What a keyed rotation inside the blocks of the identity subspace does, a fresh key for each.
 
     For a random skew orthogonal J the vector J c is uniform on the directions orthogonal to c, so a
     random orthogonal direction has the same distribution and costs nothing.
@@ -197,25 +201,42 @@ def rotated_targets(
         (N, 512) unit vectors in the subspace, turned by exactly the angles.
     """
     c = F.normalize(identities @ basis.t(), dim=1)
-    noise = torch.randn(c.shape, generator=generator)
-    across = F.normalize(noise - (noise * c).sum(1, keepdim=True) * c, dim=1)
     angle = torch.deg2rad(angles_deg)[:, None]
-    return (torch.cos(angle) * c + torch.sin(angle) * across) @ basis
+    return (torch.cos(angle) * c + torch.sin(angle) * _across(c, generator)) @ basis
 
 
-def noisy_identity(
-    identities: Tensor, basis: Tensor, cosines: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Identities as they come back when they were read from a protected face.
+def _across(c: Tensor, generator: torch.Generator) -> Tensor:
+    """Random vectors that are orthogonal to (N, K) coordinates and as long, block by block."""
+    parts = []
+    for start, end in identity_blocks(c.shape[1]):
+        part = c[:, start:end]
+        unit = F.normalize(part, dim=1)
+        noise = torch.randn(part.shape, generator=generator)
+        noise = F.normalize(noise - cosine(noise, unit)[:, None] * unit, dim=1)
+        parts.append(part.norm(dim=1, keepdim=True) * noise)
+    return torch.cat(parts, 1)
+
+
+def noisy_identity(identities: Tensor, basis: Tensor, generator: torch.Generator) -> Tensor:
+    """Identities as they come back when they were read from a protected face and turned back.
+
+    Each block is as near to the truth as it is read, and as short as that makes its likeliest
+    value.
 
     Args:
         identities: (N, 512) unit vectors.
         basis: (K, 512) orthonormal rows.
-        cosines: (N,) how near the read identity was to the wanted one.
-        generator: Source of the directions.
+        generator: Source of the directions, and of how well each face is read.
 
     Returns:
-        (N, 512) unit vectors in the subspace with these cosines to ``identities``.
+        (N, 512) unit vectors in the subspace.
     """
-    angles = torch.rad2deg(torch.acos(cosines.clamp(-1.0, 1.0)))
-    return rotated_targets(identities, basis, angles, generator)
+    c = F.normalize(identities @ basis.t(), dim=1)
+    across = _across(c, generator)
+    blocks = identity_blocks(c.shape[1])
+    luck = 0.8 + 0.4 * torch.rand((len(c), 1), generator=generator)
+    read = torch.ones_like(c) * _READ_COSINES[0]
+    for (start, end), near in zip(blocks, _READ_COSINES, strict=False):
+        read[:, start:end] = near
+    read = (read * luck).clamp(max=0.98)
+    return F.normalize(read * (read * c + (1.0 - read.square()).sqrt() * across), dim=1) @ basis

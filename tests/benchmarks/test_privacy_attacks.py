@@ -18,7 +18,7 @@ from benchmarks.privacy_attacks import (
 from benchmarks.privacy_maps import LEARNERS
 from benchmarks.privacy_product import Policy, angles_for, secret_key
 from engines.arrays import Float32Array, Float64Array
-from streamer.rotator import RotationKind
+from streamer.rotation_kinds import RotationKind
 from tests.benchmarks.privacy_fakes import (
     DIM,
     LeakyAnonymizer,

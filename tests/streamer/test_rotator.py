@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.arrays import Float32Array
-from streamer.rotator import IdentityRotator, RotationKind, angle_for_level, make_rotator
+from streamer.rotation_kinds import RotationKind
+from streamer.rotator import IdentityRotator, angle_for_level, make_rotator
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "rotation"
 DIM = 64
@@ -44,6 +45,7 @@ def test_vector(case: dict[str, Any]) -> None:
         scope_key=bytes.fromhex(case["scope_key"]),
         angle_deg=case["angle_deg"],
         dim=case["dim"],
+        version=case.get("version", 1),
     )
     z = np.array(case["z"], np.float32)
     is_close = np.allclose(rotator.rotate(z), case["rotated"], rtol=0, atol=case["tolerance"])
@@ -55,9 +57,11 @@ def test_vector(case: dict[str, Any]) -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(values=unit_vectors(), key=keys, angle_deg=angles)
-def test_turns_by_the_angle_and_back(values: Float32Array, key: bytes, angle_deg: float) -> None:
-    rotator = IdentityRotator(scope_key=key, dim=DIM, angle_deg=angle_deg)
+@given(values=unit_vectors(), key=keys, angle_deg=angles, version=st.sampled_from([1, 2]))
+def test_turns_by_the_angle_and_back(
+    values: Float32Array, key: bytes, angle_deg: float, version: int
+) -> None:
+    rotator = IdentityRotator(scope_key=key, dim=DIM, angle_deg=angle_deg, version=version)
     rotated = rotator.rotate(values)
     assert rotated.dtype == np.float32
     assert float(rotated @ values) == pytest.approx(np.cos(np.radians(angle_deg)), abs=1e-5)
@@ -69,6 +73,16 @@ def test_turns_by_the_angle_and_back(values: Float32Array, key: bytes, angle_deg
 def test_keeps_distances(a: Float32Array, b: Float32Array, key: bytes, angle_deg: float) -> None:
     rotator = IdentityRotator(scope_key=key, dim=DIM, angle_deg=angle_deg)
     assert float(rotator.rotate(a) @ rotator.rotate(b)) == pytest.approx(float(a @ b), abs=1e-5)
+
+
+def test_version_2_keeps_what_each_block_holds() -> None:
+    (z,) = np.random.default_rng(2).standard_normal((1, 190)).astype(np.float32)
+    z /= np.linalg.norm(z)
+    turned = IdentityRotator(scope_key=bytes(32), angle_deg=90, dim=190).rotate(z)
+    for start, end in ((0, 24), (24, 64), (64, 118), (118, 190)):
+        before, after = z[start:end], turned[start:end]
+        assert np.linalg.norm(after) == pytest.approx(np.linalg.norm(before), abs=1e-6)
+        assert float(before @ after) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_another_key_gives_another_person() -> None:
@@ -139,3 +153,8 @@ def test_odd_dimension_and_unknown_kind_are_refused() -> None:
         IdentityRotator(scope_key=bytes(32), angle_deg=80, dim=15)
     with pytest.raises(ValueError, match="unknown rotation"):
         make_rotator(cast(RotationKind, "other"), scope_key=bytes(32), angle_deg=80)
+    for kind, version in (("orthogonal", 3), ("orthogonal", 0), ("reference", 2)):
+        with pytest.raises(ValueError, match="rotation_version"):
+            make_rotator(
+                cast(RotationKind, kind), scope_key=bytes(32), angle_deg=80, version=version
+            )

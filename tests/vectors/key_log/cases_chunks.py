@@ -222,7 +222,7 @@ def _track_cases(inside) -> Iterator[tuple[str, Vector]]:  # type: ignore[no-unt
         "no-key": (19, 1, "a key outside of track scope"),
         "has-key": (22, 2, "has_key of 2"),
         "rotation": (55, 2, "unknown rotation"),
-        "rotation-version": (56, 2, "unknown version of the rotation"),
+        "rotation-version": (56, 3, "unknown version of the rotation"),
         "z-type": (73, 3, "unknown type of z"),
         "z-none": (73, 0, "z of a size without a type"),
         "z-size": (74, 9, "z longer than the record"),

@@ -104,7 +104,7 @@ def _core_cases() -> Iterator[tuple[str, Vector]]:
         "scope": (33, 3, "unknown scope"),
         "camera-scope": (33, 2, "camera scope without a camera"),
         "rotation": (35, 2, "unknown rotation"),
-        "rotation-version": (36, 2, "unknown version of the rotation"),
+        "rotation-version": (36, 3, "unknown version of the rotation"),
         "level": (37, 10, "level 10"),
     }
     for name, (at, value, covers) in changed.items():

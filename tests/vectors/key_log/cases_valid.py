@@ -59,6 +59,10 @@ def valid_cases() -> Iterator[tuple[str, Vector]]:
     yield "ok-bare-header", case("optional header fields left out", written([], header=bare))
     retained = make_header(expires_unix_us=1_800_000_000_000_000, previous_log=bytes([5] * 32))
     yield "ok-retention", case("retention time and a log before", written([], header=retained))
+    blocks = written(
+        [make_track(rotation_version=2)], header=make_header(rotation_version=2), end=End()
+    )
+    yield "ok-rotation-2", case("second version of the orthogonal rotation", blocks)
     many: list[Record] = [make_track(i, pts=i) for i in range(20)]
     many += [make_face(i % 20, pts=100 + i) for i in range(60)]
     yield "ok-many-tracks", case("20 tracks, each with its own chunk", written(many))

@@ -61,26 +61,45 @@ def gaussians(key: bytes, count: int) -> list[float]:
     return values
 
 
-def orthogonal(scope_key: bytes, angle_deg: float, z: Vector) -> tuple[Vector, float]:
-    label = b"veilstream-rotation/1 orthogonal" + struct.pack("<H", DIM)
-    count = DIM * (DIM + 1) // 2
-    values = gaussians(hkdf(scope_key, label), count + count % 2)
-    q, signs, at = np.eye(DIM), np.ones(DIM), 0
-    for j in range(DIM):
-        v = np.zeros(DIM)
-        v[j:] = values[at : at + DIM - j]
-        at += DIM - j
-        if j == DIM - 1:
+def quarter_turned(key: bytes, z: Vector) -> Vector:
+    dim = len(z)
+    count = dim * (dim + 1) // 2
+    values = gaussians(key, count + count % 2)
+    q, signs, at = np.eye(dim), np.ones(dim), 0
+    for j in range(dim):
+        v = np.zeros(dim)
+        v[j:] = values[at : at + dim - j]
+        at += dim - j
+        if j == dim - 1:
             signs[j] = 1.0 if v[j] >= 0 else -1.0
             continue
         signs[j] = -1.0 if v[j] >= 0 else 1.0
         v[j] -= signs[j] * math.sqrt(v @ v)
-        q = q @ (np.eye(DIM) - 2 * np.outer(v, v) / (v @ v))
+        q = q @ (np.eye(dim) - 2 * np.outer(v, v) / (v @ v))
     q = q * signs
-    b = np.zeros((DIM, DIM))
-    for k in range(0, DIM, 2):
+    b = np.zeros((dim, dim))
+    for k in range(0, dim, 2):
         b[k, k + 1], b[k + 1, k] = -1.0, 1.0
-    turned = q @ b @ q.T @ z
+    turned: Vector = q @ b @ q.T @ z
+    return turned
+
+
+def orthogonal(scope_key: bytes, angle_deg: float, z: Vector) -> tuple[Vector, float]:
+    label = b"veilstream-rotation/1 orthogonal" + struct.pack("<H", DIM)
+    turned = quarter_turned(hkdf(scope_key, label), z)
+    angle = math.radians(angle_deg)
+    return math.cos(angle) * z + math.sin(angle) * turned, 1.0
+
+
+def orthogonal_2(scope_key: bytes, angle_deg: float, z: Vector) -> tuple[Vector, float]:
+    dim = len(z)
+    fractions = ((1, 8), (1, 3), (5, 8)) if dim >= 48 else ()
+    # Half a coordinate pair and more counts as one.
+    ends = [2 * math.floor(dim * a / (2 * b) + 0.5) for a, b in fractions]
+    turned = np.zeros(dim)
+    for start, end in zip([0, *ends], [*ends, dim], strict=True):
+        label = b"veilstream-rotation/2 orthogonal" + struct.pack("<HHH", dim, start, end)
+        turned[start:end] = quarter_turned(hkdf(scope_key, label), z[start:end])
     angle = math.radians(angle_deg)
     return math.cos(angle) * z + math.sin(angle) * turned, 1.0
 
@@ -103,18 +122,21 @@ def reference(scope_key: bytes, angle_deg: float, z: Vector) -> tuple[Vector, fl
     return new / norm, norm
 
 
-def case(rotation: str, key: bytes, angle_deg: float, seed: int) -> dict[str, Any]:
-    z = np.array(gaussians(bytes([seed] * 32), DIM))
+def case(
+    rotation: str, key: bytes, angle_deg: float, seed: int, version: int, dim: int
+) -> dict[str, Any]:
+    z = np.array(gaussians(bytes([seed] * 32), dim))
     z = (z / math.sqrt(z @ z)).astype(np.float32).astype(np.float64)
     z /= math.sqrt(z @ z)
-    rotate = orthogonal if rotation == "orthogonal" else reference
-    rotated, norm = rotate(key, angle_deg, z)
+    rotate = {"orthogonal": orthogonal, "orthogonal-2": orthogonal_2, "reference": reference}
+    rotated, norm = rotate[f"{rotation}-{version}".removesuffix("-1")](key, angle_deg, z)
     return {
-        "covers": f"{rotation} {angle_deg} key {key[0]} z {seed}",
+        "covers": f"{rotation} {version} {angle_deg} dim {dim} key {key[0]} z {seed}",
         "rotation": rotation,
+        "version": version,
         "scope_key": key.hex(),
         "angle_deg": angle_deg,
-        "dim": DIM,
+        "dim": dim,
         "z": z.tolist(),
         "rotated": rotated.tolist(),
         "norm": norm,
@@ -123,9 +145,10 @@ def case(rotation: str, key: bytes, angle_deg: float, seed: int) -> dict[str, An
     }
 
 
-def cases(rotation: str, angles: tuple[float, ...]) -> list[dict[str, Any]]:
+def cases(rotation: str, angles: tuple[float, ...], version: int, dim: int) -> list[dict[str, Any]]:
     good = [
-        case(rotation, bytes([n] * 32), angle, 10 + n) for n, angle in enumerate(angles, start=1)
+        case(rotation, bytes([n] * 32), angle, 10 + n, version, dim)
+        for n, angle in enumerate(angles, start=1)
     ]
     bad: list[dict[str, Any]] = []
     for one in good:
@@ -141,13 +164,16 @@ def cases(rotation: str, angles: tuple[float, ...]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    for rotation, angles in (
-        ("orthogonal", (70.0, 85.0, 90.0, 95.0, 120.0)),
-        ("reference", (70.0, 85.0, 95.0, 120.0)),
+    for name, rotation, angles, version, dim in (
+        ("orthogonal", "orthogonal", (70.0, 85.0, 90.0, 95.0, 120.0), 1, DIM),
+        ("orthogonal-2", "orthogonal", (70.0, 90.0, 120.0), 2, 50),
+        ("orthogonal-2-small", "orthogonal", (70.0, 90.0, 120.0), 2, DIM),
+        ("reference", "reference", (70.0, 85.0, 95.0, 120.0), 1, DIM),
     ):
-        path = HERE / f"{rotation}.json"
+        path = HERE / f"{name}.json"
         if not path.exists():
-            path.write_text(json.dumps({"cases": cases(rotation, angles)}, indent=1) + "\n")
+            made = cases(rotation, angles, version, dim)
+            path.write_text(json.dumps({"cases": made}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
