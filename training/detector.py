@@ -26,7 +26,13 @@ from training.detector_pool import SamplePool
 from training.detector_teacher import Hints, YuNetTeacher
 from training.detector_validate import validate
 from training.encoder_optim import Muon
-from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.runtime import (
+    AveragedModel,
+    append_csv,
+    half_precision,
+    load_checkpoint,
+    save_checkpoint,
+)
 from training.teachers import crop_boxer, load_teachers
 
 __all__ = ["Options", "main", "mirror", "to_input", "train"]
@@ -167,7 +173,7 @@ class _Run:
         rgb, rows = pool.batch(self.options.batch, rng)
         x, targets = _augment(to_input(rgb), torch.from_numpy(rows), rng)
         lesson = self.teacher.look(x)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             backbone, towers = self.net.features(x)
             maps = self.net.maps(towers)
             hints = self.hints([*backbone, *towers], lesson.features)

@@ -32,7 +32,13 @@ from training.landmark_draws import (
 )
 from training.landmark_net import LandmarkNet, export_landmarks
 from training.rebuild import load_for_training
-from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.runtime import (
+    AveragedModel,
+    append_csv,
+    half_precision,
+    load_checkpoint,
+    save_checkpoint,
+)
 from training.teachers import crop_boxer, load_teachers
 
 __all__ = ["Options", "held_out_errors", "main", "train"]
@@ -121,7 +127,7 @@ class _Run:
         factor = 0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * progress))
         for group in self.adam.param_groups:
             group["lr"] = self.options.rate * factor * min(1.0, (self.step + 1) / 100)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             points = self.net(to_input(grey))
         loss = _loss(points, torch.from_numpy(wanted))
         self.adam.zero_grad(set_to_none=True)

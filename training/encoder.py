@@ -22,7 +22,13 @@ from training.encoder_optim import Muon, split_parameters
 from training.encoder_options import encoder_parser
 from training.encoder_targets import Batch, Targets, load_targets
 from training.encoder_watch import held_out_cosine, held_out_crops
-from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.runtime import (
+    AveragedModel,
+    append_csv,
+    half_precision,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 __all__ = ["Feed", "Recipe", "distillation_loss", "main", "train"]
 
@@ -188,7 +194,7 @@ class _Run:
         """One step of both optimizers and of the average."""
         recipe = self.recipe
         _set_rates(recipe, self.muon, self.adam, progress)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with half_precision():
             maps = self.model.maps(x)
             raw = self.model.project(self.model.pool(maps[2]))
         target = torch.from_numpy(batch.targets)

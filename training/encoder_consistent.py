@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.encoder_augment import change_light_and_detail
+from training.runtime import half_precision
 
 __all__ = ["ConsistentFeed", "label"]
 
@@ -93,6 +94,6 @@ def _as_input(faces: _Rgb) -> Tensor:
 @torch.no_grad()
 def label(teacher: nn.Module, faces: Tensor) -> Tensor:
     """The teacher's unit embeddings (N, 512) float32 of faces (N, 3, 112, 112)."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with half_precision():
         found = teacher(faces.contiguous(memory_format=torch.channels_last))
     return F.normalize(found.float(), dim=1)

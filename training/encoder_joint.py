@@ -30,7 +30,13 @@ from training.encoder_targets import Targets, load_targets
 from training.encoder_watch import held_out_cosine, held_out_crops
 from training.losses_identity import declare_vision_operators
 from training.rebuild import load_for_training
-from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.runtime import (
+    AveragedModel,
+    append_csv,
+    half_precision,
+    load_checkpoint,
+    save_checkpoint,
+)
 from training.teachers import load_teachers
 
 __all__ = ["JointRun", "main"]
@@ -112,7 +118,7 @@ class JointRun:
         self.muon.param_groups[0]["lr"] = self.recipe.muon_lr * factor
         for group in self.adam.param_groups:
             group["lr"] = group["peak"] * factor
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with half_precision():
             raw = self.model(x)
         relation = self.recipe.relation
         loss, cosine = distillation_loss(raw.float(), target, anchors, relation=relation)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from training.encoder_model import EMBEDDING_DIM, Encoder
 from training.encoder_watch import held_out_crops
-from training.runtime import load_checkpoint, save_checkpoint
+from training.runtime import half_precision, load_checkpoint, save_checkpoint
 
 __all__ = ["ReadoutEncoder", "fit_readout", "load_readout_encoder", "main"]
 
@@ -75,7 +75,7 @@ def fit_readout(
     gram, cross = torch.zeros(dim, dim), torch.zeros(dim, EMBEDDING_DIM)
     feature_sum, target_sum, count = torch.zeros(dim), torch.zeros(EMBEDDING_DIM), 0
     for x, target in batches:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with half_precision():
             features = model.features(x)
         gram.addmm_(features.T, features)
         cross.addmm_(features.T, target)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.crops import read_index, read_tar_crops
+from training.runtime import half_precision
 from training.teachers import load_teachers
 
 __all__ = ["held_out_cosine", "held_out_crops"]
@@ -28,7 +29,7 @@ def held_out_cosine(model: nn.Module, held_out: tuple[Tensor, Tensor], size_px: 
     total = 0.0
     for i in range(0, len(faces), 64):
         x = F.interpolate(faces[i : i + 64].float(), size=size_px, mode="bilinear", antialias=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with half_precision():
             raw = model((x - 127.5) / 127.5)
         total += (F.normalize(raw.float(), dim=1) * target[i : i + 64]).sum().item()
     return total / len(faces)

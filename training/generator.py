@@ -30,6 +30,7 @@ from training.rebuild import rebuild_encoder
 from training.runtime import (
     AveragedModel,
     append_csv,
+    half_precision,
     half_state,
     resume,
     save_parts,
@@ -160,7 +161,7 @@ def _step(
     step: int,
 ) -> None:
     batch = feed.take(args.device)
-    with torch.autocast(args.device, dtype=torch.bfloat16):
+    with half_precision(args.device):
         loss, fakes = training.losses(batch, step)
     adam, critic_adam = optimizers
     adam.zero_grad(set_to_none=True)
@@ -173,7 +174,7 @@ def _step(
     training.log["gradient"] = 0.98 * usual + 0.02 * norm
     adam.step()
     if step % training.mixture.critic_every == 0:
-        with torch.autocast(args.device, dtype=torch.bfloat16):
+        with half_precision(args.device):
             critic_loss = training.critic_loss(batch.crops, fakes)
         critic_adam.zero_grad(set_to_none=True)
         critic_loss.backward()

@@ -18,7 +18,13 @@ from torch import Tensor
 from training.generator_data import FaceBank, load_bank, to_tensor
 from training.generator_landmarks import landmark_loss, mirror_landmarks
 from training.landmarks66 import Landmarks66
-from training.runtime import AveragedModel, append_csv, load_checkpoint, save_checkpoint
+from training.runtime import (
+    AveragedModel,
+    append_csv,
+    half_precision,
+    load_checkpoint,
+    save_checkpoint,
+)
 from training.teachers import load_teachers
 
 __all__ = ["load_landmarks66", "main"]
@@ -127,7 +133,7 @@ def _train(args: argparse.Namespace, bank: FaceBank) -> None:
             coming = pool.submit(feed, step + 1)
             for group in adam.param_groups:
                 group["lr"] = args.rate * min(1.0, (step + 1) / 100) * max(0.01, 1 - done)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with half_precision():
                 found = net(crops)
             loss = landmark_loss(found, points, confidence)
             adam.zero_grad(set_to_none=True)

@@ -13,7 +13,7 @@ from training.losses_identity import cosine, recogniser_window
 from training.losses_image import degrade
 from training.rebuild import rebuild_encoder
 
-__all__ = ["ReadBack", "read_back_loss"]
+__all__ = ["ReadBack", "read_back_loss", "seen_again"]
 
 # How far the crop that recovery cuts lies beside the one that the face was drawn on.
 _TURN_RAD, _SCALE, _SHIFT = math.radians(2.0), 0.02, 0.02
@@ -69,11 +69,11 @@ def read_back_loss(
     Returns:
         The loss, and the mean cosine in the faces.
     """
-    near = cosine(reader(_seen_again(output, generator)), wanted)
+    near = cosine(reader(seen_again(output, generator)), wanted)
     return (1.0 - near).mean(), near.mean()
 
 
-def _seen_again(crops: Tensor, generator: torch.Generator) -> Tensor:
+def seen_again(crops: Tensor, generator: torch.Generator) -> Tensor:
     """Cut anew, a little beside, out of a smaller picture, after a codec."""
     count, side_px = len(crops), crops.shape[-1]
     draws = 2.0 * torch.rand((4, count), generator=generator) - 1.0

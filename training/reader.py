@@ -25,6 +25,7 @@ from training.read_back import ReadBack, read_back_loss
 from training.runtime import (
     AveragedModel,
     append_csv,
+    half_precision,
     half_state,
     resume,
     save_parts,
@@ -123,7 +124,7 @@ def _step(
 ) -> float:
     """One step; the mean cosine that it started from."""
     batch = feed.take(args.device)
-    with torch.autocast(args.device, dtype=torch.bfloat16):
+    with half_precision(args.device):
         faces, wanted = drawn_faces(net, batch, generator)
         loss, near = read_back_loss(reader, faces, wanted, generator)
     adam.zero_grad(set_to_none=True)

@@ -1,25 +1,34 @@
-"""Write a trained reader as ONNX: ``python -m training.reader_export RUN/reader.pt --cache …``."""
+"""Write a trained reader as ONNX: ``python -m training.reader_export RUN/reader.pt --data …``."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from engines.manifest import load_manifest, sha256_of
 from training.encoder_export import export_reader
 from training.encoder_readout import ReadoutEncoder
-from training.generator_data import identities_file
+from training.generator_data import FaceBank, identities_file, load_bank, to_tensor
+from training.generator_export import load_net
+from training.losses_identity import declare_vision_operators
 from training.read_back import ReadBack
+from training.read_figures import ReadBlock, read_blocks
+from training.reader import drawn_faces
+from training.teachers import load_teachers
 
 __all__ = ["main", "write_prior"]
 
 _LOG = logging.getLogger(__name__)
+_MEASURED, _BATCH = 2000, 20
 
 
 def write_prior(
@@ -42,6 +51,20 @@ def write_prior(
     return {"file": path.name, "sha256": sha256_of(path)}
 
 
+def _measured(reader: ReadBack, bank: FaceBank, generator: Path) -> tuple[list[ReadBlock], float]:
+    """How well the reader reads faces of the training set, drawn under new keys."""
+    net, rng, draws = load_net(generator), np.random.default_rng(7), torch.Generator()
+    draws.manual_seed(7)
+
+    def drawn() -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(_MEASURED // _BATCH):
+            batch = bank.sample(_BATCH, rng)
+            faces = dataclasses.replace(batch, crops=to_tensor(batch.crops.numpy()))
+            yield drawn_faces(net, faces, draws)
+
+    return read_blocks(reader, drawn(), net.basis, draws)
+
+
 def main() -> None:
     """Command line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -53,9 +76,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("engines/weights"))
     parser.add_argument("--version", default="1")
     parser.add_argument("--images", type=int, default=0, help="faces seen, for the manifest")
-    parser.add_argument(
-        "--read-cosine", type=float, required=True, help="between read and wanted, held-out people"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the face sets")
+    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
     args = parser.parse_args()
     reader = ReadBack.of_encoder(args.encoder)
     state = torch.load(args.weights, map_location="cpu", weights_only=True)
@@ -66,10 +88,14 @@ def main() -> None:
     generator = load_manifest(args.generator)
     basis = np.load(args.generator.with_name(generator.extra["identity_basis"]["file"]))
     identities = np.load(identities_file(args.cache, args.encoder))
+    declare_vision_operators()
+    bank = load_bank(args.data, args.cache, load_teachers(args.teachers), args.encoder)
+    blocks, cosine = _measured(reader, bank, args.generator.with_suffix(".onnx"))
     args.out.mkdir(parents=True, exist_ok=True)
     facts = {
         "images_seen": args.images,
-        "read_cosine": args.read_cosine,
+        "mean_cosine": round(cosine, 3),
+        "read_blocks": [[size, round(gain, 4), round(noise, 5)] for size, gain, noise in blocks],
         "identity_prior": write_prior(identities, basis, args.out / "identity_prior.npy"),
     }
     written = export_reader(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 __all__ = [
     "AveragedModel",
     "append_csv",
+    "half_precision",
     "half_state",
     "load_checkpoint",
     "resume",
@@ -54,6 +55,15 @@ class AveragedModel(Generic[ModelT]):
                 mean.lerp_(theirs[name], 1 - keep)
             else:
                 mean.copy_(theirs[name])
+
+
+def half_precision(device: str = "cpu") -> torch.autocast:
+    """Autocast to bfloat16, switched off on processors that have to emulate it.
+
+    There a step takes nine times as long as in float32.
+    """
+    is_fast = device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=is_fast)
 
 
 def append_csv(path: Path, row: Mapping[str, object]) -> None:

@@ -21,6 +21,7 @@ from training.encoder_readout import ReadoutEncoder  # noqa: E402 - after the sk
 from training.face_synthesis import FaceSynthesis  # noqa: E402 - after the skip
 from training.landmarks66 import Landmarks66  # noqa: E402 - after the skip
 from training.read_back import ReadBack, read_back_loss  # noqa: E402 - after the skip
+from training.read_figures import read_blocks  # noqa: E402 - after the skip
 from training.reader import drawn_faces  # noqa: E402 - after the skip
 from training.reader_export import write_prior  # noqa: E402 - after the skip
 from training.rebuild import rebuild  # noqa: E402 - after the skip
@@ -94,6 +95,23 @@ def test_new_faces_come_with_what_they_were_drawn_for() -> None:
     assert not faces.requires_grad
     angles = torch.rad2deg(torch.acos((wanted * inside).sum(1)))
     assert bool(((angles > 59.9) & (angles < 120.1)).all())
+
+
+def test_blocks_are_measured_apart() -> None:
+    basis = torch.linalg.qr(torch.randn(512, 190))[0].t().contiguous()
+    wanted = torch.nn.functional.normalize(torch.randn(64, 190), dim=1) @ basis
+    known = (torch.arange(190) < 24).float()
+
+    def reader(crops: Tensor) -> Tensor:
+        return (wanted @ basis.t() * known) @ basis  # it sees the first block only
+
+    crops = torch.zeros(64, 3, 160, 160)
+    generator = torch.Generator().manual_seed(0)
+    blocks, cosine = read_blocks(reader, [(crops, wanted)], basis, generator)
+    assert [size for size, _, _ in blocks] == [24, 40, 54, 72]
+    assert blocks[0][1] > 2.0  # unit vectors: what the others lack, this one has
+    assert all(gain == pytest.approx(0.0, abs=1e-5) for _, gain, _ in blocks[1:])
+    assert cosine == pytest.approx((24 / 190) ** 0.5, abs=0.05)
 
 
 def test_the_prior_is_that_of_the_people(tmp_path: Path) -> None:
