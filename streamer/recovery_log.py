@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import Final, Protocol
 
 from engines.arrays import Float32Array
 from engines.errors import KeyLogError
@@ -25,10 +25,14 @@ from streamer.key_log_chunks import ChunkKind
 from streamer.key_log_cursor import ChunkSource
 from streamer.keys import KeyScope
 from streamer.recovery_placement import Placed, Placement
+from streamer.recovery_scale import Scale, scale_between, scaled_face
 from streamer.rotation_kinds import rotation_kind
 from streamer.rotator import Rotator, make_rotator
 
 __all__ = ["FrameLookup", "PlacedRecords", "RecoveryLog", "RecoverySource", "TimeSpan"]
+
+
+_SAME: Final = Scale()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,13 @@ class PlacedRecords:
         faces: one for each face that was covered.
         patches: sealed original regions.
         placed: where in the recording the frame belongs.
+        scale: of the file; the faces are where they lie in it, the patches as they were sealed.
     """
 
     faces: tuple[Face, ...]
     patches: tuple[SealedPatch, ...]
     placed: Placed
+    scale: Scale = _SAME
 
 
 class RecoverySource(ChunkSource, Protocol):
@@ -146,7 +152,17 @@ class FrameLookup:
             found = cursor.near(round(placed.log_s / unit), int(placed.tolerance_s / unit))
             faces += found.faces
             patches += found.patches
-        return PlacedRecords(tuple(faces), tuple(patches), placed)
+        scale = self._scale(frame, placed)
+        if not scale.is_one:
+            faces = [scaled_face(face, scale) for face in faces]
+        return PlacedRecords(tuple(faces), tuple(patches), placed, scale)
+
+    def _scale(self, frame: Frame, placed: Placed) -> Scale:
+        """That of the file. A frame that is proven is as it was recorded, whatever its size."""
+        if placed.how == "proven":
+            return _SAME
+        header = self._logs[0].header
+        return scale_between((header.height, header.width), frame.size_hw)
 
 
 class RecoveryLog:

@@ -175,5 +175,5 @@ class RecoveryPass:
 
     def _restore(self, frame: Frame, records: PlacedRecords) -> RecoveredFrame:
         if self.mode == "sealed":
-            return self.restorer.unseal(frame, records.patches)
+            return self.restorer.unseal(frame, records.patches, records.scale)
         return self.restorer.generate(frame, records.faces)

@@ -16,12 +16,14 @@ from engines.generator import FaceGenerator
 from streamer.color import crop_rgb, paste_rgb_into
 from streamer.frames import ColorSpec, Frame
 from streamer.key_log import Face, SealedPatch
+from streamer.recovery_scale import Scale, scaled_planes
 from streamer.sealed_patch import decode_planes, paste_planes_into
 
 __all__ = ["RecoveredFrame", "Restorer"]
 
 # Private, as in `streamer.blender`: recovered frames come from here and nowhere else.
 _SEAL: Final = object()
+_SAME: Final = Scale()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,23 +83,28 @@ class Restorer:
                 paste_rgb_into(canvas, frame.color, made[row], mask, face.frame_from_crop)
         return self._finish(frame, canvas)
 
-    def unseal(self, frame: Frame, patches: Sequence[SealedPatch]) -> RecoveredFrame:
-        """Sealed recovery: the original regions, as they were decoded.
+    def unseal(
+        self, frame: Frame, patches: Sequence[SealedPatch], scale: Scale = _SAME
+    ) -> RecoveredFrame:
+        """Sealed recovery: the original regions, as they were decoded; scaled like the frame.
 
         Raises:
-            MediaError: the picture is smaller than the one that the faces were sealed in.
+            MediaError: the picture ends before a region does: it was cut to another shape.
         """
         canvas = frame.pixels.copy()
         height, width = frame.size_hw
         for patch in patches:
-            if patch.x + patch.width > width or patch.y + patch.height > height:
+            planes = decode_planes(patch.payload, width=patch.width, height=patch.height)
+            x, y = patch.x, patch.y
+            if not scale.is_one:
+                planes, (x, y) = scaled_planes(planes, x=x, y=y, scale=scale)
+            if x + planes.y.shape[1] > width or y + planes.y.shape[0] > height:
                 raise MediaError(
                     f"a face was sealed at {patch.x},{patch.y} {patch.width}x{patch.height}, but "
-                    f"the picture is {width}x{height}: it was made smaller after it was "
+                    f"the picture is {width}x{height}: it was cut to another shape after it was "
                     "anonymised; recover the file that anonymize wrote"
                 )
-            planes = decode_planes(patch.payload, width=patch.width, height=patch.height)
-            paste_planes_into(canvas, planes, x=patch.x, y=patch.y)
+            paste_planes_into(canvas, planes, x=x, y=y)
         return self._finish(frame, canvas)
 
     def _finish(self, frame: Frame, canvas: UInt8Array) -> RecoveredFrame:
