@@ -25,7 +25,7 @@ from benchmarks.generator_judges import (
     psnr_ssim_mae,
 )
 from benchmarks.generator_material import LEVELS, HeldOut, Product, key_of, load_held_out
-from benchmarks.key_choice import choose_attempts
+from benchmarks.key_choice import Tried, choose_attempts
 from engines.arrays import Float32Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER
 from training.teachers import load_teachers
@@ -128,11 +128,19 @@ class _Run:
         def key(attempt: int) -> bytes:
             return key_of(password + _NEXT_KEY * attempt)
 
-        def likeness(rows: NDArray[np.int64], attempt: int) -> Float32Array:
-            found = self.product.embed(self._made_by([key(attempt)] * len(rows), rows))
-            return np.asarray((found * self.identities[rows]).sum(1), np.float32)
+        def tried(rows: NDArray[np.int64], attempt: int) -> Tried:
+            keys = [key(attempt)] * len(rows)
+            made, people = self._made_by(keys, rows), self.identities[rows]
+            back = self.turned(self.product.read(made), keys, back=True, rows=rows)
+            cosines = [
+                np.asarray((found * people).sum(1), np.float32)
+                for found in (self.product.embed(made), self.product.likeliest(back))
+            ]
+            return cosines[0], cosines[1]
 
-        return [key(int(n)) for n in choose_attempts(len(self.originals), likeness)]
+        count = len(self.originals)
+        chosen = choose_attempts(count, tried, is_compared=self.product.has_reader)
+        return [key(int(n)) for n in chosen]
 
     def _turned_back(self, faces: UInt8Array, read: Float32Array) -> UInt8Array:
         back = self.turned(read, self.keys, back=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.generator_material import Product
 from benchmarks.judges_cache import Memo
-from benchmarks.key_choice import choose_attempts
+from benchmarks.key_choice import Tried, choose_attempts
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.identity import load_identity_space
@@ -168,7 +168,7 @@ class Anonymizer:
         angles_deg: Float64Array,
         policy: Policy,
     ) -> list[bytes]:
-        """The keys that the product would take: where each face has its own, the first good one.
+        """The keys that the product would take for a file: where each face has its own, a good one.
 
         Args:
             crops: (N, 160, 160, 3) uint8 RGB.
@@ -180,13 +180,20 @@ class Anonymizer:
             return list(keys)
         identities = self.identities(crops)
 
-        def likeness(rows: NDArray[np.int64], attempt: int) -> Float32Array:
-            tried = [_nth_key(keys[row], attempt) for row in rows]
-            wanted = self.turned(identities[rows], tried, angles_deg[rows], kind=policy.kind)
-            found = self.identities(self.protected(crops[rows], wanted))
-            return np.asarray((found * identities[rows]).sum(1), np.float32)
+        is_compared = self._product.has_reader and policy.kind == "orthogonal"
 
-        chosen = choose_attempts(len(keys), likeness)
+        def tried(rows: NDArray[np.int64], attempt: int) -> Tried:
+            these, angles = [_nth_key(keys[row], attempt) for row in rows], angles_deg[rows]
+            people = identities[rows]
+            wanted = self.turned(people, these, angles, kind=policy.kind)
+            made = self.protected(crops[rows], wanted)
+            likeness = np.asarray((self.identities(made) * people).sum(1), np.float32)
+            if not is_compared:
+                return likeness, np.zeros_like(likeness)
+            back = self.likeliest(self.turned_back(self.read(made), these, angles))
+            return likeness, np.asarray((back * people).sum(1), np.float32)
+
+        chosen = choose_attempts(len(keys), tried, is_compared=is_compared)
         return [_nth_key(key, int(n)) for key, n in zip(keys, chosen, strict=True)]
 
     def protected(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:

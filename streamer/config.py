@@ -87,6 +87,13 @@ class CoverConfig(ConfigModel):
         description="keys that may be tried for a new face that is not like the person; "
         "1: the first one, and where a scope shares its key",
     )
+    recall_attempts: int = Field(
+        default=6,
+        ge=1,
+        le=16,
+        description="files: of so many keys whose face is not like the person the one is taken "
+        "from which recovery by the password alone brings back most; 1: not compared",
+    )
     look_back_frames: int = Field(default=5, ge=0, le=250, description="live sources only")
     replace: bool = Field(default=True, description="False: pixelate or fill every face")
 

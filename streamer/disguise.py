@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import cv2
@@ -13,9 +14,19 @@ from engines.embedder import FaceEmbedder
 from engines.errors import EngineRunError
 from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
-from streamer.likeness import seen_embeddings
+from streamer.aligner import encoder_views
+from streamer.likeness import blended
 
-__all__ = ["MARGIN", "Disguise", "KeyProposals", "first_hiding", "pack_views", "unpack_views"]
+__all__ = [
+    "MARGIN",
+    "Disguise",
+    "KeyProposals",
+    "KeyTry",
+    "Recall",
+    "best_key",
+    "pack_views",
+    "unpack_views",
+]
 
 # So far below the limit of the likeness guard that other views of the person rarely reach it.
 MARGIN: Final = 0.18
@@ -42,19 +53,39 @@ def unpack_views(packed: Iterable[bytes]) -> UInt8Array:
     return np.ascontiguousarray(np.stack(views)[..., ::-1])
 
 
-def first_hiding(likeness: Iterable[float], *, enough: float) -> int:
-    """The number of the first key whose face is unlike the person, else of the least alike.
+@dataclass(frozen=True, slots=True)
+class KeyTry:
+    """What came of a key.
+
+    Attributes:
+        likeness: cosine of the person and the new face.
+        recall: cosine of the person and the identity that the new face and the key lead back to.
+    """
+
+    likeness: float
+    recall: float = 0.0
+
+
+def best_key(tries: Iterable[KeyTry], *, enough: float, compared: int) -> int:
+    """The number of the key to use, from 0.
+
+    Of the first ``compared`` keys that hide the person the one with the best recall; if none of
+    them does, the first one that does; if none at all does, that of the face least alike.
 
     Args:
-        likeness: cosine of the person and the face by each key; asked for no longer than needed.
-        enough: below it a face is unlike the person.
+        tries: what comes of the keys; asked for no longer than needed.
+        enough: a likeness below it hides the person.
+        compared: keys to compare, at least 1.
     """
-    seen: list[float] = []
-    for cosine in likeness:
-        seen.append(cosine)
-        if cosine < enough:
+    seen: list[KeyTry] = []
+    for one in tries:
+        seen.append(one)
+        if len(seen) >= compared and any(t.likeness < enough for t in seen):
             break
-    return int(np.argmin(seen))
+    hiding = [number for number, one in enumerate(seen) if one.likeness < enough]
+    if hiding:
+        return max(hiding, key=lambda number: seen[number].recall)
+    return min(range(len(seen)), key=lambda number: seen[number].likeness)
 
 
 class KeyProposals(Protocol):
@@ -65,20 +96,33 @@ class KeyProposals(Protocol):
         ...
 
 
+class Recall(Protocol):
+    """Whoever knows what recovery from the password alone would bring back."""
+
+    def likeness(
+        self, identity_id: int, attempt: int, seen: UInt8Array, original: Float32Array
+    ) -> float:
+        """Cosine of the person and what is recovered from (1, S, S, 3) uint8 RGB of a new face."""
+        ...
+
+
 class Disguise:
     """Tries keys on the best views of a person before any frame is drawn.
 
     The angle says how far the wanted face is from the person, not how far the face is that the
     generator makes of it: of the first keys, one in fourteen gives a face that the likeness guard
-    would refuse in some frames (docs/decisions/0068). The first key that is good enough is taken,
-    else the best of all. Safe to use from several threads if the engines and the keys are.
+    would refuse in some frames (docs/decisions/0068). Of the keys that are good enough the first is
+    taken, or that from which recovery brings back most (docs/decisions/0075). Safe to use from
+    several threads if the engines and the keys are.
 
     Args:
         generator: E_attr and G.
         embedder: E_id.
         keys: what they turn an identity into.
         most_alike: cosine from which the likeness guard takes a face for the person.
-        attempts: keys that are tried, at least 1.
+        attempts: keys that are tried until one hides the person, at least 1.
+        recall: tells what is recovered; None: nothing is compared.
+        compared: keys whose recall is compared, at least 1.
     """
 
     def __init__(
@@ -89,12 +133,15 @@ class Disguise:
         *,
         most_alike: float,
         attempts: int,
+        recall: Recall | None = None,
+        compared: int = 1,
     ) -> None:
-        if attempts < 1:
-            raise ValueError(f"at least one key must be tried, not {attempts}")
+        if attempts < 1 or compared < 1:
+            raise ValueError(f"at least one key must be tried, not {min(attempts, compared)}")
         self._generator, self._embedder, self._keys = generator, embedder, keys
         self._enough = most_alike - MARGIN
-        self._attempts = attempts
+        self._recall, self._compared = recall, compared if recall else 1
+        self._attempts = max(attempts, self._compared)
 
     def attempt(self, identity_id: int, original: Float32Array, canvases: UInt8Array) -> int:
         """The number of the key to use, from 0.
@@ -105,25 +152,30 @@ class Disguise:
             canvases: (K, S, S, 3) uint8 RGB aligned views, best first, K >= 1.
         """
         views = self._sized(canvases[:_VIEWS])
-        proposals = (
-            self._keys.propose(identity_id, original, number) for number in range(self._attempts)
+        tries = (
+            self._tried(identity_id, original, views, number) for number in range(self._attempts)
         )
-        likeness = (self._likeness(views, wanted, original) for wanted in proposals)
         try:
-            return first_hiding(likeness, enough=self._enough)
+            return best_key(tries, enough=self._enough, compared=self._compared)
         except EngineRunError:
             return 0  # whoever draws the face meets the failure, and covers
 
-    def _likeness(self, views: UInt8Array, wanted: Float32Array, original: Float32Array) -> float:
-        """Cosine with the person of that new face which is most like them, up to the first bad."""
-        mask, likest = face_mask(self._generator.crop_size_px), -1.0
-        for view in views:
+    def _tried(
+        self, identity_id: int, original: Float32Array, views: UInt8Array, number: int
+    ) -> KeyTry:
+        """The likeness is that of the view most like the person, up to the first bad one."""
+        wanted = self._keys.propose(identity_id, original, number)
+        mask, likest, recalled = face_mask(self._generator.crop_size_px), -1.0, 0.0
+        for index, view in enumerate(views):
             faces, alphas = self._generator.generate(view[None], wanted[None])
-            seen = seen_embeddings(self._embedder, view[None], faces, alphas * mask)
-            likest = max(likest, float(seen[0] @ original))
+            seen = blended(view[None], faces, alphas * mask)
+            found = self._embedder.embed(encoder_views(seen))
+            likest = max(likest, float(found[0] @ original))
             if likest >= self._enough:
                 break
-        return likest
+            if self._recall is not None and index == 0:
+                recalled = self._recall.likeness(identity_id, number, seen, original)
+        return KeyTry(likest, recalled)
 
     def _sized(self, canvases: UInt8Array) -> UInt8Array:
         size = self._generator.crop_size_px

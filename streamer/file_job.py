@@ -6,7 +6,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from streamer.job_log import JobLog
 from streamer.job_log_open import open_job_log
 from streamer.job_options import (
     analysis_options,
+    chooses_keys,
     face_finder,
     file_encoder_threads,
     make_disguise,
@@ -28,6 +29,8 @@ from streamer.job_options import (
 from streamer.media_info import MediaInfo, Notices
 from streamer.models import load_models
 from streamer.progress import ProgressSink
+from streamer.reader import open_reader
+from streamer.recall import ReaderRecall
 from streamer.render_pass import RenderPass
 from streamer.sink import Sink, open_sink
 from streamer.source import Source, SourceOptions, SourceStats, open_source
@@ -179,12 +182,29 @@ class _FileJob:
         options = analysis_options(
             config, self.models, workers=self._workers, frame_count=info.frame_count
         )
-        found = analyse(
-            self._source.frames(), finder, self.models.embedder, options,
-            stop=stop, progress=progress, disguise=make_disguise(config, self.models, self.log),
-        )  # fmt: skip
+        with self._open_recall() as recall:
+            found = analyse(
+                self._source.frames(), finder, self.models.embedder, options,
+                stop=stop, progress=progress,
+                disguise=make_disguise(config, self.models, self.log, recall),
+            )  # fmt: skip
         self._source.close()
         return found
+
+    @contextmanager
+    def _open_recall(self) -> Iterator[ReaderRecall | None]:
+        """What tells how well keys lead back; nothing where nobody may go that way."""
+        config = self._config
+        is_asked = chooses_keys(config) and config.cover.recall_attempts > 1
+        if self.log.path is None or not is_asked or config.identity.rotation != "orthogonal":
+            yield None
+            return
+        reader = open_reader(config, drawn_by=dict(self.models.hashes).get("generator"))
+        if reader is None:
+            yield None
+            return
+        with closing(reader):
+            yield ReaderRecall(reader, self.log)
 
     def render(
         self, analysis: Analysis, stop: StopRequest, progress: ProgressSink

@@ -10,6 +10,7 @@ import numpy as np
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from engines.manifest import WEIGHTS_FOLDER, companion_array
+from streamer.identity_prior import IdentityPrior
 from streamer.keys import KeyScope, scope_id_for
 from streamer.rotator import Rotator
 
@@ -151,6 +152,21 @@ class IdentityKeys:
     def propose(self, identity_id: int, embedding: Float32Array, attempt: int) -> Float32Array:
         """What `protect` would give after `use`; where a key is shared, there is but one."""
         return self._turned(self._make_rotator(self._named(identity_id, attempt)), embedding)
+
+    def recall(
+        self, identity_id: int, read: Float32Array, attempt: int, prior: IdentityPrior | None
+    ) -> Float32Array:
+        """The (D,) embedding that an identity read in a new face leads back to.
+
+        Args:
+            identity_id: whose.
+            read: (D,) unit embedding.
+            attempt: number of the key.
+            prior: corrects the error of reading; None: taken as it was read.
+        """
+        rotator = self._make_rotator(self._named(identity_id, attempt))
+        found = rotator.unrotate(self._space.coordinates(read))
+        return self._space.embedding(found if prior is None else prior.likeliest(found))
 
     def _turned(self, rotator: Rotator, embedding: Float32Array) -> Float32Array:
         return self._space.embedding(rotator.rotate(self._space.coordinates(embedding)))

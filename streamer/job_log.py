@@ -11,6 +11,7 @@ import numpy as np
 from engines.arrays import Float32Array
 from streamer.analysis import Analysis
 from streamer.identity import IdentityKeys
+from streamer.identity_prior import IdentityPrior
 from streamer.key_log import (
     End,
     Face,
@@ -128,6 +129,13 @@ class JobLog:
         """The (512,) embedding of the new face that an identity gets by one of its keys."""
         with self._lock:
             return self._keys.propose(identity_id, original, attempt)
+
+    def recall(
+        self, identity_id: int, read: Float32Array, attempt: int, prior: IdentityPrior | None
+    ) -> Float32Array:
+        """The (512,) embedding that an identity read in a new face leads back to by a key."""
+        with self._lock:
+            return self._keys.recall(identity_id, read, attempt, prior)
 
     def protect(self, identity_id: int, original: Float32Array, attempt: int = 0) -> Float32Array:
         """As `propose`; the original (512,) embedding and the key are remembered from here on."""

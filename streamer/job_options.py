@@ -12,7 +12,7 @@ from streamer.analysis import AnalysisOptions
 from streamer.backoff import BackoffOptions
 from streamer.blender import Blender
 from streamer.config import AppConfig
-from streamer.disguise import Disguise, KeyProposals
+from streamer.disguise import Disguise, KeyProposals, Recall
 from streamer.extension import ExtensionOptions
 from streamer.face_finder import FaceFinder, input_side_px
 from streamer.likeness import LikenessGuard
@@ -32,6 +32,7 @@ from streamer.zones import PrivacyZones
 
 __all__ = [
     "analysis_options",
+    "chooses_keys",
     "face_finder",
     "file_encoder_threads",
     "live_options",
@@ -119,22 +120,31 @@ def make_renderer(
     )
 
 
-def make_disguise(config: AppConfig, models: Models, keys: KeyProposals) -> Disguise | None:
+def chooses_keys(config: AppConfig) -> bool:
+    """Whether an identity may get another key than its first one."""
+    cover = config.cover
+    has_own_keys = config.identity.scope == "track" and cover.replace
+    return has_own_keys and cover.most_alike < 1 and cover.key_attempts > 1
+
+
+def make_disguise(
+    config: AppConfig, models: Models, keys: KeyProposals, recall: Recall | None = None
+) -> Disguise | None:
     """What chooses the key of each identity; None where each has but one.
 
     Args:
         config: how faces are covered.
         models: generator and encoder.
         keys: what they would turn an identity into.
+        recall: tells what is recovered by each key; None: that does not count.
     """
+    if not chooses_keys(config):
+        return None
     cover = config.cover
-    if config.identity.scope != "track" or not cover.replace or cover.most_alike >= 1:
-        return None
-    if cover.key_attempts < 2:
-        return None
     return Disguise(
         models.generator, models.embedder, keys,
         most_alike=cover.most_alike, attempts=cover.key_attempts,
+        recall=recall, compared=cover.recall_attempts,
     )  # fmt: skip
 
 

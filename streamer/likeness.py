@@ -11,7 +11,7 @@ from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from streamer.aligner import encoder_views
 
-__all__ = ["LikenessGuard", "seen_embeddings"]
+__all__ = ["LikenessGuard", "blended", "seen_embeddings"]
 
 # Answers this near to the limit hold for their own frame only: a face turns, and the cosine with
 # it, by less than this in a fifth of a second.
@@ -36,9 +36,13 @@ def seen_embeddings(
     Raises:
         EngineRunError: The network failed.
     """
+    return embedder.embed(encoder_views(blended(crops, faces, masks)))
+
+
+def blended(crops: UInt8Array, faces: UInt8Array, masks: Float32Array) -> UInt8Array:
+    """The crops with the new faces in them, (N, S, S, 3) uint8 RGB."""
     weight = masks[..., None]
-    seen = np.rint(crops + weight * (faces.astype(np.float32) - crops)).astype(np.uint8)
-    return embedder.embed(encoder_views(seen))
+    return np.rint(crops + weight * (faces.astype(np.float32) - crops)).astype(np.uint8)
 
 
 class LikenessGuard:

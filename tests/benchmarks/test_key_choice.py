@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from benchmarks.key_choice import choose_attempts
-from engines.arrays import Float32Array
+from benchmarks.key_choice import Tried, choose_attempts
 from streamer.config import CoverConfig
-from streamer.disguise import MARGIN, first_hiding
+from streamer.disguise import MARGIN, KeyTry, best_key
 
 LIKENESS = np.array(
     [
@@ -24,22 +24,35 @@ LIKENESS = np.array(
 def test_the_first_good_key_or_the_best_is_taken() -> None:
     asked: list[int] = []
 
-    def likeness(rows: NDArray[np.int64], attempt: int) -> Float32Array:
+    def tried(rows: NDArray[np.int64], attempt: int) -> Tried:
         asked.extend(rows.tolist())
-        return np.asarray(LIKENESS[rows, attempt], np.float32)
+        likeness = np.asarray(LIKENESS[rows, attempt], np.float32)
+        return likeness, np.zeros_like(likeness)
 
-    assert choose_attempts(4, likeness).tolist() == [0, 1, 2, 3]
+    assert choose_attempts(4, tried, is_compared=False).tolist() == [0, 1, 2, 3]
     assert sorted(asked) == [0] + [1] * 2 + [2] * 4 + [3] * 4
 
 
-def test_it_is_the_rule_of_the_product() -> None:
+@pytest.mark.parametrize("is_compared", [False, True])
+def test_it_is_the_rule_of_the_product(is_compared: bool) -> None:
     cover = CoverConfig()
-    table = np.random.default_rng(3).uniform(-0.2, 0.6, (500, cover.key_attempts))
+    total = max(cover.key_attempts, cover.recall_attempts)
+    rng = np.random.default_rng(3)
+    likeness = rng.uniform(-0.2, 0.6, (500, total)).astype(np.float32)
+    recall = rng.uniform(0.2, 0.8, (500, total)).astype(np.float32)
 
-    def likeness(rows: NDArray[np.int64], attempt: int) -> Float32Array:
-        return np.asarray(table[rows, attempt], np.float32)
+    def tried(rows: NDArray[np.int64], attempt: int) -> Tried:
+        return likeness[rows, attempt], recall[rows, attempt]
 
-    enough = cover.most_alike - MARGIN
-    wanted = [first_hiding(row.tolist(), enough=enough) for row in table.astype(np.float32)]
-    assert len(set(wanted)) == cover.key_attempts
-    assert choose_attempts(len(table), likeness).tolist() == wanted
+    compared = cover.recall_attempts if is_compared else 1
+    count = max(cover.key_attempts, compared)
+    wanted = [
+        best_key(
+            [KeyTry(float(a), float(b)) for a, b in zip(one[:count], two[:count], strict=True)],
+            enough=cover.most_alike - MARGIN,
+            compared=compared,
+        )
+        for one, two in zip(likeness, recall, strict=True)
+    ]
+    assert len(set(wanted)) == count
+    assert choose_attempts(500, tried, is_compared=is_compared).tolist() == wanted

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.arrays import AnyArray, Float32Array
+from engines.arrays import AnyArray, Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from engines.errors import EngineRunError
 from engines.generator import FaceGenerator
 from engines.types import TensorSpec
-from streamer.disguise import Disguise, pack_views, unpack_views
+from streamer.disguise import Disguise, KeyTry, best_key, pack_views, unpack_views
 from streamer.key_log import KeyLogReader, TrackStart
 from streamer.key_log_parts import part_path
 from streamer.rotator import make_rotator
@@ -113,6 +113,51 @@ def test_at_least_one_key_is_tried() -> None:
     generator = FaceGenerator(generator_engine(_paints_the_key))
     with pytest.raises(ValueError, match="at least one key"):
         Disguise(generator, Likeness().embedder, Keys(), most_alike=0.33, attempts=0)
+
+
+class Recalled:
+    """Says how well each key leads back, and which were asked about."""
+
+    def __init__(self, *recalls: float) -> None:
+        self._recalls = recalls
+        self.asked: list[int] = []
+
+    def likeness(
+        self, identity_id: int, attempt: int, seen: UInt8Array, original: Float32Array
+    ) -> float:
+        assert identity_id == 7
+        assert seen.shape == (1, CROP_PX, CROP_PX, 3)
+        assert original is ORIGINAL
+        self.asked.append(attempt)
+        return self._recalls[attempt]
+
+
+def _recalled(likeness: Likeness, recall: Recalled, *, compared: int) -> int:
+    generator = FaceGenerator(generator_engine(_paints_the_key))
+    disguise = Disguise(
+        generator, likeness.embedder, Keys(), most_alike=0.33, attempts=4,
+        recall=recall, compared=compared,
+    )  # fmt: skip
+    return disguise.attempt(7, ORIGINAL, VIEWS)
+
+
+def test_of_keys_that_hide_the_one_that_leads_back_best_is_taken() -> None:
+    likeness = Likeness((0.05, 0.1), (0.4, 0.0), (0.1, 0.0), (0.0, 0.0))
+    recall = Recalled(0.5, 0.9, 0.7, 0.99)
+    assert _recalled(likeness, recall, compared=3) == 2
+    assert recall.asked == [0, 2]  # of a face like the person nobody asks further
+
+
+def test_more_keys_are_tried_when_none_of_the_compared_ones_hides() -> None:
+    likeness = Likeness((0.4, 0.0), (0.3, 0.0), (0.1, 0.0), (0.0, 0.0))
+    recall = Recalled(0.9, 0.9, 0.2, 0.99)
+    assert _recalled(likeness, recall, compared=2) == 2
+
+
+def test_hiding_comes_before_leading_back() -> None:
+    tries = [KeyTry(0.3, 0.9), KeyTry(0.1, 0.2), KeyTry(0.0, 0.1)]
+    assert best_key(tries, enough=0.15, compared=3) == 1
+    assert best_key(tries, enough=-1.0, compared=3) == 2
 
 
 def test_packed_views_are_small_and_nearly_the_same() -> None:
