@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.key_choice import RecallSpace
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from engines.face_mask import face_mask
@@ -102,6 +103,15 @@ class Product:
         self._space: IdentitySpace = load_identity_space(self.manifest.extra, generator.parent)
         self._rotators: dict[tuple[bytes, int, str], Rotator] = {}
         self._mask = face_mask(160)[None, :, :, None]
+
+    @property
+    def recall_space(self) -> RecallSpace | None:
+        """Where what recovery reads has coordinates; None: the generator has no reader."""
+        if self._reader is None:
+            return None
+        prior = self._reader.prior
+        gain = np.ones(self._space.dim) if prior is None else prior.gain
+        return RecallSpace(self._space, gain)
 
     def embed(self, crops: UInt8Array) -> Float32Array:
         """(N, 160, 160, 3) uint8 RGB to (N, 512)."""

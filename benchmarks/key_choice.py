@@ -1,45 +1,112 @@
-"""The product's choice of a key for each face (`streamer.disguise`), for many faces at once."""
+"""How the product draws a face (`streamer.disguise`), for many faces at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.arrays import Float32Array
+from engines.arrays import Float32Array, Float64Array
 from streamer.config import CoverConfig
 from streamer.disguise import MARGIN, KeyTry, best_key
+from streamer.identity import IdentitySpace
+from streamer.legible import Redrawn, legible_identities
 
-__all__ = ["Tried", "choose_attempts"]
+__all__ = ["Drawing", "Looked", "RecallSpace", "choose_drawings"]
 
-Tried: TypeAlias = tuple[Float32Array, Float32Array]
+Rows: TypeAlias = NDArray[np.int64]
+Looked: TypeAlias = tuple[Float32Array, Float32Array]
 
 
-def choose_attempts(
-    count: int, tried: Callable[[NDArray[np.int64], int], Tried], *, is_compared: bool
-) -> NDArray[np.int64]:
-    """The number of the key that each face gets, by the product's defaults; (count,).
+@dataclass(frozen=True, slots=True, eq=False)
+class RecallSpace:
+    """Where identities have coordinates, and how much of each is read (K,)."""
+
+    space: IdentitySpace
+    gain: Float64Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """What the product would draw.
+
+    Attributes:
+        attempts: (N,) number of the key of each face.
+        drawn: (N, D) unit identities that these keys turn.
+    """
+
+    attempts: NDArray[np.int64]
+    drawn: Float32Array
+
+
+def choose_drawings(
+    people: Float32Array,
+    look: Callable[[Rows, NDArray[np.int64], Float32Array], Looked],
+    recall: RecallSpace | None,
+) -> Drawing:
+    """Keys and identities by the product's defaults for a long track in a file.
 
     Args:
-        count: faces.
-        tried: rows (K,) and the number of a key to (K,) cosines between the person and the new face
-            by that key, and between the person and what recovery from the password brings back.
-        is_compared: whether recovery counts, as it does in files where there is a reader.
+        people: (N, D) unit identities.
+        look: rows (R,), the number of a key for each and (R, D) identities to turn by it, to what
+            recovery would bring back, (R, D), and cosines of E_id to the person, (R,).
+        recall: None: recovery from the password is not asked, as on cameras.
     """
     cover = CoverConfig()
     enough = cover.most_alike - MARGIN
-    compared = cover.recall_attempts if is_compared else 1
-    tries: list[list[KeyTry]] = [[] for _ in range(count)]
-    rows = np.arange(count)
+    compared = cover.recall_attempts if recall else 1
+    tries: list[list[KeyTry]] = [[] for _ in people]
+    rows = np.arange(len(people))
     for attempt in range(max(cover.key_attempts, compared)):
         if attempt >= compared:
             is_hidden = [any(t.likeness < enough for t in tries[row]) for row in rows]
             rows = rows[~np.array(is_hidden, bool)]
         if not len(rows):
             break
-        for row, likeness, recall in zip(rows, *tried(rows, attempt), strict=True):
-            tries[row].append(KeyTry(float(likeness), float(recall)))
-    found = [best_key(one, enough=enough, compared=compared) for one in tries]
-    return np.array(found, np.int64)
+        back, likeness = look(rows, np.full(len(rows), attempt), people[rows])
+        near = (back * people[rows]).sum(1)
+        for row, alike, cosine, found in zip(rows, likeness, near, back, strict=True):
+            tries[row].append(KeyTry(float(alike), float(cosine), found))
+    attempts = np.array(
+        [best_key(one, enough=enough, compared=compared) for one in tries], np.int64
+    )
+    if recall is None:
+        return Drawing(attempts, people)
+    taken = [one[n] for one, n in zip(tries, attempts, strict=True)]
+    return Drawing(attempts, _legible(people, attempts, taken, look, recall))
+
+
+def _legible(
+    people: Float32Array,
+    attempts: NDArray[np.int64],
+    taken: list[KeyTry],
+    look: Callable[[Rows, NDArray[np.int64], Float32Array], Looked],
+    recall: RecallSpace,
+) -> Float32Array:
+    """The identities adjusted so that they are read; people's own where no key hides them."""
+    cover = CoverConfig()
+    enough = cover.most_alike - MARGIN
+    rows = np.array([n for n, one in enumerate(taken) if one.likeness < enough], np.int64)
+    if not len(rows):
+        return people
+
+    def placed(identities: Float32Array) -> Float32Array:
+        return np.stack([recall.space.coordinates(one) for one in identities])
+
+    def lifted(coordinates: Float32Array) -> Float32Array:
+        return np.stack([recall.space.embedding(one) for one in coordinates])
+
+    def redraw(tried: Float32Array) -> Redrawn:
+        back, likeness = look(rows, attempts[rows], lifted(tried))
+        return placed(back), np.asarray(likeness < enough, np.bool_)
+
+    back = placed(np.stack([taken[n].back for n in rows]))
+    found = legible_identities(
+        placed(people[rows]), back, recall.gain, redraw, steps=cover.recall_steps
+    )
+    drawn = people.copy()
+    drawn[rows] = lifted(found)
+    return drawn

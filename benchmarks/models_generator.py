@@ -25,7 +25,7 @@ from benchmarks.generator_judges import (
     psnr_ssim_mae,
 )
 from benchmarks.generator_material import LEVELS, HeldOut, Product, key_of, load_held_out
-from benchmarks.key_choice import Tried, choose_attempts
+from benchmarks.key_choice import Looked, choose_drawings
 from engines.arrays import Float32Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER
 from training.teachers import load_teachers
@@ -85,10 +85,11 @@ class _Run:
         self.identities = product.embed(self.originals)
         self.levels = np.random.default_rng(0).integers(0, LEVELS, len(held.probes))
         self.first_key = self._made_by([key_of(1)] * len(self.originals))
-        self.keys = self._hiding_keys(1)
+        self.keys, drawn = self._drawn(1)
         self.wanted = self.turned(self.identities, self.keys)
-        self.protected = product.make(self.originals, self.wanted)
-        self.other_key = self._made_by(self._hiding_keys(2))
+        self.protected = product.make(self.originals, self.turned(drawn, self.keys))
+        other_keys, other_drawn = self._drawn(2)
+        self.other_key = product.make(self.originals, self.turned(other_drawn, other_keys))
         self.compressed = h264(self.protected, crf=_CRF)
         self.read = product.read(self.protected)
         self.read_compressed = product.read(self.compressed)
@@ -122,25 +123,24 @@ class _Run:
         wanted = self.turned(self.identities[rows], keys, rows=rows)
         return self.product.make(self.originals[rows], wanted)
 
-    def _hiding_keys(self, password: int) -> list[bytes]:
-        """The keys that the product would take under a password."""
+    def _drawn(self, password: int) -> tuple[list[bytes], Float32Array]:
+        """The keys that the product would take under a password, and what they would turn."""
 
-        def key(attempt: int) -> bytes:
-            return key_of(password + _NEXT_KEY * attempt)
+        def keys_of(attempts: NDArray[np.int64]) -> list[bytes]:
+            return [key_of(password + _NEXT_KEY * int(number)) for number in attempts]
 
-        def tried(rows: NDArray[np.int64], attempt: int) -> Tried:
-            keys = [key(attempt)] * len(rows)
-            made, people = self._made_by(keys, rows), self.identities[rows]
+        def look(
+            rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array
+        ) -> Looked:
+            keys = keys_of(attempts)
+            wanted = self.turned(drawn, keys, rows=rows)
+            made = self.product.make(self.originals[rows], wanted)
+            likeness = (self.product.embed(made) * self.identities[rows]).sum(1)
             back = self.turned(self.product.read(made), keys, back=True, rows=rows)
-            cosines = [
-                np.asarray((found * people).sum(1), np.float32)
-                for found in (self.product.embed(made), self.product.likeliest(back))
-            ]
-            return cosines[0], cosines[1]
+            return self.product.likeliest(back), np.asarray(likeness, np.float32)
 
-        count = len(self.originals)
-        chosen = choose_attempts(count, tried, is_compared=self.product.has_reader)
-        return [key(int(n)) for n in chosen]
+        found = choose_drawings(self.identities, look, self.product.recall_space)
+        return keys_of(found.attempts), found.drawn
 
     def _turned_back(self, faces: UInt8Array, read: Float32Array) -> UInt8Array:
         back = self.turned(read, self.keys, back=True)

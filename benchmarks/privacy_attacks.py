@@ -53,8 +53,8 @@ def protect_with_keys(
     """The same, the key of each picture, and its angle in degrees (N,)."""
     angles = angles_for(policy, len(crops), seed)
     first = keys_for(policy, len(crops), *purpose)
-    keys = anonymizer.hiding_keys(crops, first, angles, policy)
-    wanted = anonymizer.turned(anonymizer.identities(crops), keys, angles, kind=policy.kind)
+    keys, drawn = anonymizer.chosen(crops, first, angles, policy)
+    wanted = anonymizer.turned(drawn, keys, angles, kind=policy.kind)
     return anonymizer.protected(crops, wanted), keys, angles
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.generator_material import Product
 from benchmarks.judges_cache import Memo
-from benchmarks.key_choice import Tried, choose_attempts
+from benchmarks.key_choice import Looked, RecallSpace, choose_drawings
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.identity import load_identity_space
@@ -161,14 +161,14 @@ class Anonymizer:
             out.append(self._space.embedding(back))
         return np.stack(out)
 
-    def hiding_keys(
+    def chosen(
         self,
         crops: UInt8Array,
         keys: Sequence[bytes],
         angles_deg: Float64Array,
         policy: Policy,
-    ) -> list[bytes]:
-        """The keys that the product would take for a file: where each face has its own, a good one.
+    ) -> tuple[list[bytes], Float32Array]:
+        """What the product would draw in a file: the key of each face, and what it turns (N, 512).
 
         Args:
             crops: (N, 160, 160, 3) uint8 RGB.
@@ -176,25 +176,30 @@ class Anonymizer:
             angles_deg: (N,).
             policy: rotation and scope.
         """
+        identities, kind = self.identities(crops), policy.kind
         if policy.scope != "track":
-            return list(keys)
-        identities = self.identities(crops)
+            return list(keys), identities
 
-        is_compared = self._product.has_reader and policy.kind == "orthogonal"
+        def look(
+            rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array
+        ) -> Looked:
+            these = [_nth_key(keys[row], int(n)) for row, n in zip(rows, attempts, strict=True)]
+            angles = angles_deg[rows]
+            made = self.protected(crops[rows], self.turned(drawn, these, angles, kind=kind))
+            likeness = (self.identities(made) * identities[rows]).sum(1)
+            back = drawn
+            if recall is not None:
+                back = self.likeliest(self.turned_back(self.read(made), these, angles))
+            return back, np.asarray(likeness, np.float32)
 
-        def tried(rows: NDArray[np.int64], attempt: int) -> Tried:
-            these, angles = [_nth_key(keys[row], attempt) for row in rows], angles_deg[rows]
-            people = identities[rows]
-            wanted = self.turned(people, these, angles, kind=policy.kind)
-            made = self.protected(crops[rows], wanted)
-            likeness = np.asarray((self.identities(made) * people).sum(1), np.float32)
-            if not is_compared:
-                return likeness, np.zeros_like(likeness)
-            back = self.likeliest(self.turned_back(self.read(made), these, angles))
-            return likeness, np.asarray((back * people).sum(1), np.float32)
+        recall = self.recall_space() if kind == "orthogonal" else None
+        found = choose_drawings(identities, look, recall)
+        taken = [_nth_key(key, int(n)) for key, n in zip(keys, found.attempts, strict=True)]
+        return taken, found.drawn
 
-        chosen = choose_attempts(len(keys), tried, is_compared=is_compared)
-        return [_nth_key(key, int(n)) for key, n in zip(keys, chosen, strict=True)]
+    def recall_space(self) -> RecallSpace | None:
+        """Where what recovery reads has coordinates; None: nothing is asked of it."""
+        return self._product.recall_space
 
     def protected(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         """The crops with new faces pasted in; (N, 160, 160, 3) uint8 RGB."""

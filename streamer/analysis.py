@@ -13,7 +13,7 @@ from engines.types import Detections
 from streamer.aligner import encoder_views
 from streamer.best_crops import BestCrops
 from streamer.channel import Channel
-from streamer.disguise import Disguise, pack_views, unpack_views
+from streamer.disguise import Disguise, KeyChoice, pack_views, unpack_views
 from streamer.face_finder import FaceFinder
 from streamer.frames import Frame
 from streamer.identity import identify
@@ -32,6 +32,8 @@ __all__ = ["Analysis", "AnalysisOptions", "analyse"]
 
 # Every so many frames the views of ended tracks become embeddings and are freed.
 _SETTLE_INTERVAL: Final = 50
+# A try costs about what drawing a face does, so this bounds what recovery may cost.
+_FACES_A_TRY: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Analysis:
     Attributes:
         plans: one plan per frame.
         embeddings: identity id -> (512,) float32 unit embedding of the original.
-        attempts: identity id -> which of its keys hides it.
+        choices: identity id -> which of its keys hides it, and what is drawn.
         track_count: number of tracks.
         was_stopped: True when the end of the source was not reached.
     """
@@ -73,7 +75,7 @@ class Analysis:
     embeddings: Mapping[int, Float32Array]
     track_count: int
     was_stopped: bool
-    attempts: Mapping[int, int] = field(default_factory=dict)
+    choices: Mapping[int, KeyChoice] = field(default_factory=dict)
 
 
 class _FirstPass:
@@ -117,17 +119,23 @@ class _FirstPass:
             if self._keeps_views:
                 self.views[track_id] = pack_views(canvases)
 
-    def attempts(
-        self, disguise: Disguise, identities: Iterable[int], pool: ThreadPoolExecutor
-    ) -> dict[int, int]:
-        """Which key hides each of some identities."""
-        known = [identity for identity in identities if identity in self.views]
+    def choices(
+        self, disguise: Disguise, faces: Mapping[int, int], pool: ThreadPoolExecutor
+    ) -> dict[int, KeyChoice]:
+        """How each identity is drawn.
 
-        def attempt(identity: int) -> int:
-            views = unpack_views(self.views[identity])
-            return disguise.attempt(identity, self.embeddings[identity], views)
+        Args:
+            disguise: chooses.
+            faces: identity id -> its faces in the file.
+            pool: runs it.
+        """
+        known = [identity for identity in faces if identity in self.views]
 
-        return dict(zip(known, pool.map(attempt, known), strict=True))
+        def choose(identity: int) -> KeyChoice:
+            views, tries = unpack_views(self.views[identity]), faces[identity] // _FACES_A_TRY
+            return disguise.choose(identity, self.embeddings[identity], views, tries=tries)
+
+        return dict(zip(known, pool.map(choose, known), strict=True))
 
 
 def analyse(
@@ -185,7 +193,7 @@ def analyse(
         state.finish()
         identities = reassociate(state.table, state.embeddings, options.reassociation)
         plans = finalise(state.table, options.look_back, identities=identities)
-        attempts: dict[int, int] = {}
+        choices: dict[int, KeyChoice] = {}
         if disguise is not None:
-            attempts = state.attempts(disguise, plans.replaced_identities(), pool)
-    return Analysis(plans, state.embeddings, state.track_count, stop.is_set(), attempts)
+            choices = state.choices(disguise, plans.replaced_identities(), pool)
+    return Analysis(plans, state.embeddings, state.track_count, stop.is_set(), choices)

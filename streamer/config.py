@@ -92,7 +92,14 @@ class CoverConfig(ConfigModel):
         ge=1,
         le=16,
         description="files: of so many keys whose face is not like the person the one is taken "
-        "from which recovery by the password alone brings back most; 1: not compared",
+        "from which recovery by the password alone brings back most; 1: none is compared",
+    )
+    recall_steps: int = Field(
+        default=10,
+        ge=0,
+        le=100,
+        description="files: how often what is drawn may be adjusted so that recovery by the "
+        "password reads it better",
     )
     look_back_frames: int = Field(default=5, ge=0, le=250, description="live sources only")
     replace: bool = Field(default=True, description="False: pixelate or fill every face")

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import cv2
 import numpy as np
 
-from engines.arrays import Float32Array, UInt8Array
+from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from engines.errors import EngineRunError
 from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.aligner import encoder_views
+from streamer.identity import IdentitySpace
+from streamer.legible import Redrawn, legible_identities
 from streamer.likeness import blended
 
 __all__ = [
     "MARGIN",
     "Disguise",
+    "KeyChoice",
     "KeyProposals",
     "KeyTry",
     "Recall",
@@ -53,17 +56,32 @@ def unpack_views(packed: Iterable[bytes]) -> UInt8Array:
     return np.ascontiguousarray(np.stack(views)[..., ::-1])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class KeyTry:
     """What came of a key.
 
     Attributes:
         likeness: cosine of the person and the new face.
         recall: cosine of the person and the identity that the new face and the key lead back to.
+        back: (K,) unit coordinates of that identity, if it was asked for.
     """
 
     likeness: float
     recall: float = 0.0
+    back: Float32Array | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyChoice:
+    """How an identity is drawn.
+
+    Attributes:
+        attempt: number of its key, from 0.
+        drawn: (D,) unit embedding that is turned by it; None: that of the person.
+    """
+
+    attempt: int = 0
+    drawn: Float32Array | None = None
 
 
 def best_key(tries: Iterable[KeyTry], *, enough: float, compared: int) -> int:
@@ -99,10 +117,18 @@ class KeyProposals(Protocol):
 class Recall(Protocol):
     """Whoever knows what recovery from the password alone would bring back."""
 
-    def likeness(
-        self, identity_id: int, attempt: int, seen: UInt8Array, original: Float32Array
-    ) -> float:
-        """Cosine of the person and what is recovered from (1, S, S, 3) uint8 RGB of a new face."""
+    @property
+    def space(self) -> IdentitySpace:
+        """Where identities have coordinates."""
+        ...
+
+    @property
+    def gain(self) -> Float64Array:
+        """(K,) how much of each coordinate is read."""
+        ...
+
+    def back(self, identity_id: int, attempt: int, seen: UInt8Array) -> Float32Array:
+        """(K,) unit coordinates that are recovered from (1, S, S, 3) uint8 RGB of a new face."""
         ...
 
 
@@ -121,8 +147,9 @@ class Disguise:
         keys: what they turn an identity into.
         most_alike: cosine from which the likeness guard takes a face for the person.
         attempts: keys that are tried until one hides the person, at least 1.
-        recall: tells what is recovered; None: nothing is compared.
+        recall: tells what is recovered; None: nothing is compared or adjusted.
         compared: keys whose recall is compared, at least 1.
+        steps: how often what is drawn may be adjusted to be read better.
     """
 
     def __init__(
@@ -135,37 +162,86 @@ class Disguise:
         attempts: int,
         recall: Recall | None = None,
         compared: int = 1,
+        steps: int = 0,
     ) -> None:
         if attempts < 1 or compared < 1:
             raise ValueError(f"at least one key must be tried, not {min(attempts, compared)}")
         self._generator, self._embedder, self._keys = generator, embedder, keys
         self._enough = most_alike - MARGIN
-        self._recall, self._compared = recall, compared if recall else 1
-        self._attempts = max(attempts, self._compared)
+        self._recall, self._attempts = recall, attempts
+        self._compared, self._steps = compared, steps
 
-    def attempt(self, identity_id: int, original: Float32Array, canvases: UInt8Array) -> int:
-        """The number of the key to use, from 0.
+    def choose(
+        self, identity_id: int, original: Float32Array, canvases: UInt8Array, *, tries: int = 0
+    ) -> KeyChoice:
+        """The key to use, and what to draw with it.
 
         Args:
             identity_id: whose.
             original: (D,) unit embedding of the person.
             canvases: (K, S, S, 3) uint8 RGB aligned views, best first, K >= 1.
+            tries: what recovery is worth: so many keys and adjustments are tried for its sake.
         """
         views = self._sized(canvases[:_VIEWS])
-        tries = (
-            self._tried(identity_id, original, views, number) for number in range(self._attempts)
-        )
+        compared = max(1, min(self._compared, tries)) if self._recall else 1
+        seen: list[KeyTry] = []
+
+        def tried() -> Iterator[KeyTry]:
+            for number in range(max(self._attempts, compared)):
+                wanted = self._keys.propose(identity_id, original, number)
+                seen.append(self._tried(identity_id, original, wanted, views, number))
+                yield seen[-1]
+
         try:
-            return best_key(tries, enough=self._enough, compared=self._compared)
+            attempt = best_key(tried(), enough=self._enough, compared=compared)
+            steps = min(self._steps, tries - len(seen))
+            drawn = self._legible(identity_id, original, views, attempt, seen[attempt], steps)
+            return KeyChoice(attempt, drawn)
         except EngineRunError:
-            return 0  # whoever draws the face meets the failure, and covers
+            return KeyChoice()  # whoever draws the face meets the failure, and covers
+
+    def _legible(
+        self,
+        identity_id: int,
+        original: Float32Array,
+        views: UInt8Array,
+        attempt: int,
+        first: KeyTry,
+        steps: int,
+    ) -> Float32Array | None:
+        """What to draw so that it is read better; None: the person's own identity."""
+        recall = self._recall
+        if recall is None or first.back is None or first.likeness >= self._enough or steps < 1:
+            return None
+        space = recall.space
+
+        def look(drawn: Float32Array, at: UInt8Array) -> KeyTry:
+            wanted = self._keys.propose(identity_id, drawn, attempt)
+            return self._tried(identity_id, original, wanted, at, attempt)
+
+        def redraw(tried: Float32Array) -> Redrawn:
+            one = look(space.embedding(tried[0]), views[:1])
+            if one.back is None:
+                return own, np.zeros(1, np.bool_)
+            return one.back[None], np.array([one.likeness < self._enough])
+
+        own = space.coordinates(original)[None]
+        found = legible_identities(own, first.back[None], recall.gain, redraw, steps=steps)
+        if np.array_equal(found, own):
+            return None
+        drawn = space.embedding(found[0])
+        return drawn if look(drawn, views).likeness < self._enough else None
 
     def _tried(
-        self, identity_id: int, original: Float32Array, views: UInt8Array, number: int
+        self,
+        identity_id: int,
+        original: Float32Array,
+        wanted: Float32Array,
+        views: UInt8Array,
+        number: int,
     ) -> KeyTry:
         """The likeness is that of the view most like the person, up to the first bad one."""
-        wanted = self._keys.propose(identity_id, original, number)
-        mask, likest, recalled = face_mask(self._generator.crop_size_px), -1.0, 0.0
+        mask, likest, back = face_mask(self._generator.crop_size_px), -1.0, None
         for index, view in enumerate(views):
             faces, alphas = self._generator.generate(view[None], wanted[None])
             seen = blended(view[None], faces, alphas * mask)
@@ -174,8 +250,10 @@ class Disguise:
             if likest >= self._enough:
                 break
             if self._recall is not None and index == 0:
-                recalled = self._recall.likeness(identity_id, number, seen, original)
-        return KeyTry(likest, recalled)
+                back = self._recall.back(identity_id, number, seen)
+        if self._recall is None or back is None:
+            return KeyTry(likest)
+        return KeyTry(likest, float(back @ self._recall.space.coordinates(original)), back)
 
     def _sized(self, canvases: UInt8Array) -> UInt8Array:
         size = self._generator.crop_size_px

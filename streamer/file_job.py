@@ -195,7 +195,8 @@ class _FileJob:
     def _open_recall(self) -> Iterator[ReaderRecall | None]:
         """What tells how well keys lead back; nothing where nobody may go that way."""
         config = self._config
-        is_asked = chooses_keys(config) and config.cover.recall_attempts > 1
+        is_wanted = config.cover.recall_attempts > 1 or config.cover.recall_steps > 0
+        is_asked = chooses_keys(config) and is_wanted
         if self.log.path is None or not is_asked or config.identity.rotation != "orthogonal":
             yield None
             return
@@ -204,7 +205,7 @@ class _FileJob:
             yield None
             return
         with closing(reader):
-            yield ReaderRecall(reader, self.log)
+            yield ReaderRecall(reader, self.log, self.models.space)
 
     def render(
         self, analysis: Analysis, stop: StopRequest, progress: ProgressSink

@@ -156,7 +156,7 @@ class IdentityKeys:
     def recall(
         self, identity_id: int, read: Float32Array, attempt: int, prior: IdentityPrior | None
     ) -> Float32Array:
-        """The (D,) embedding that an identity read in a new face leads back to.
+        """The (K,) unit coordinates that an identity read in a new face leads back to.
 
         Args:
             identity_id: whose.
@@ -166,7 +166,7 @@ class IdentityKeys:
         """
         rotator = self._make_rotator(self._named(identity_id, attempt))
         found = rotator.unrotate(self._space.coordinates(read))
-        return self._space.embedding(found if prior is None else prior.likeliest(found))
+        return found if prior is None else prior.likeliest(found)
 
     def _turned(self, rotator: Rotator, embedding: Float32Array) -> Float32Array:
         return self._space.embedding(rotator.rotate(self._space.coordinates(embedding)))

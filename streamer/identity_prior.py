@@ -27,6 +27,9 @@ class IdentityPrior:
         covariance: (K, K) of their coordinates.
         gain: (K,) how much of each coordinate is read, over 0.
         noise: (K,) standard deviation of the error of reading.
+
+    Attributes:
+        gain: as given.
     """
 
     def __init__(
@@ -37,14 +40,14 @@ class IdentityPrior:
         noise: Float64Array,
     ) -> None:
         self._mean = mean.astype(np.float64)
-        self._gain = gain
+        self.gain = gain
         spread = covariance.astype(np.float64)
         read = gain[:, None] * spread * gain + np.diag(noise**2)
         self._filter = np.linalg.solve(read, gain[:, None] * spread).T
 
     def likeliest(self, read: Float32Array) -> Float32Array:
         """(K,) unit coordinates that were read to the (K,) likeliest unit coordinates."""
-        found = self._mean + self._filter @ (read - self._gain * self._mean)
+        found = self._mean + self._filter @ (read - self.gain * self._mean)
         unit: Float32Array = (found / max(float(np.linalg.norm(found)), 1e-12)).astype(np.float32)
         return unit
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from engines.arrays import Float32Array
 from streamer.analysis import Analysis
+from streamer.disguise import KeyChoice
 from streamer.identity import IdentityKeys
 from streamer.identity_prior import IdentityPrior
 from streamer.key_log import (
@@ -133,16 +134,30 @@ class JobLog:
     def recall(
         self, identity_id: int, read: Float32Array, attempt: int, prior: IdentityPrior | None
     ) -> Float32Array:
-        """The (512,) embedding that an identity read in a new face leads back to by a key."""
+        """The (K,) coordinates that an identity read in a new face leads back to by a key."""
         with self._lock:
             return self._keys.recall(identity_id, read, attempt, prior)
 
-    def protect(self, identity_id: int, original: Float32Array, attempt: int = 0) -> Float32Array:
-        """As `propose`; the original (512,) embedding and the key are remembered from here on."""
+    def protect(
+        self,
+        identity_id: int,
+        original: Float32Array,
+        attempt: int = 0,
+        *,
+        drawn: Float32Array | None = None,
+    ) -> Float32Array:
+        """As `propose`; the original (512,) embedding and the key are remembered from here on.
+
+        Args:
+            identity_id: whose.
+            original: (512,) unit embedding of the person, for the log.
+            attempt: number of the key.
+            drawn: what is turned in its place; None: the original.
+        """
         with self._lock:
             self._originals[identity_id] = original
             self._keys.use(identity_id, attempt)
-            return self._keys.protect(identity_id, original)
+            return self._keys.protect(identity_id, original if drawn is None else drawn)
 
     def assign(self, track_id: int, identity_id: int) -> None:
         """Say whose identity a track has; the log learns it before the track's next face."""
@@ -164,10 +179,12 @@ class JobLog:
         for track_id, identity_id in analysis.plans.identities().items():
             self.assign(track_id, identity_id)
         wanted = set(self._identity_of.values()) & set(analysis.embeddings)
-        return {
-            key: self.protect(key, analysis.embeddings[key], analysis.attempts.get(key, 0))
-            for key in sorted(wanted)
-        }
+        found = {}
+        for key in sorted(wanted):
+            choice = analysis.choices.get(key, KeyChoice())
+            original = analysis.embeddings[key]
+            found[key] = self.protect(key, original, choice.attempt, drawn=choice.drawn)
+        return found
 
     def add(self, records: Sequence[Record], pts: int) -> None:
         """Add the records of the next frame, and before them those of tracks that begin in it.

@@ -144,7 +144,7 @@ def make_disguise(
     return Disguise(
         models.generator, models.embedder, keys,
         most_alike=cover.most_alike, attempts=cover.key_attempts,
-        recall=recall, compared=cover.recall_attempts,
+        recall=recall, compared=cover.recall_attempts, steps=cover.recall_steps,
     )  # fmt: skip
 
 

@@ -143,8 +143,8 @@ class LiveTracks:
         if identity not in self.embeddings:
             self.embeddings[identity] = embedding
             if self._disguise is not None:
-                attempt = self._disguise.attempt(identity, embedding, canvases)
-                self.attempts[identity] = attempt
+                choice = self._disguise.choose(identity, embedding, canvases)
+                self.attempts[identity] = choice.attempt
 
     def _forget(self, time_s: float) -> None:
         """Keep the memory of an endless job flat, whoever stays in the picture."""

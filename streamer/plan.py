@@ -108,10 +108,11 @@ class PlanTable(Sequence[FramePlan]):
         pairs = np.unique(np.stack([self._track_ids, self._identity_ids], axis=1), axis=0)
         return {int(track): int(identity) for track, identity in pairs}
 
-    def replaced_identities(self) -> list[int]:
-        """The identities that any face gets, in order; of the others all faces are filled."""
+    def replaced_identities(self) -> dict[int, int]:
+        """Identity -> its faces that are drawn; of all others every face is filled."""
         is_replaced = ~np.isnan(self._transforms[:, 0, 0])
-        return [int(identity) for identity in np.unique(self._identity_ids[is_replaced])]
+        found, counts = np.unique(self._identity_ids[is_replaced], return_counts=True)
+        return {int(key): int(count) for key, count in zip(found, counts, strict=True)}
 
     def _face(self, row: int) -> PlannedFace:
         is_filled = bool(np.isnan(self._transforms[row, 0, 0]))

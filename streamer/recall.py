@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from engines.arrays import Float32Array, UInt8Array
 from streamer.aligner import encoder_views
+from streamer.identity import IdentitySpace
 from streamer.identity_prior import IdentityPrior
 from streamer.reader import WantedReader
 
@@ -18,7 +21,7 @@ class KeyRecalls(Protocol):
     def recall(
         self, identity_id: int, read: Float32Array, attempt: int, prior: IdentityPrior | None
     ) -> Float32Array:
-        """The (D,) unit embedding that key number ``attempt`` leads back to."""
+        """The (K,) unit coordinates that key number ``attempt`` leads back to."""
         ...
 
 
@@ -28,25 +31,28 @@ class ReaderRecall:
     Args:
         reader: the generator's.
         keys: of the job.
+        space: of the generator's identities.
+
+    Attributes:
+        space: as given.
+        gain: (K,) how much of each coordinate is read.
     """
 
-    def __init__(self, reader: WantedReader, keys: KeyRecalls) -> None:
-        self._reader, self._keys = reader, keys
+    def __init__(self, reader: WantedReader, keys: KeyRecalls, space: IdentitySpace) -> None:
+        self._reader, self._keys, self.space = reader, keys, space
+        prior = reader.prior
+        self.gain = np.ones(space.dim) if prior is None else prior.gain
 
-    def likeness(
-        self, identity_id: int, attempt: int, seen: UInt8Array, original: Float32Array
-    ) -> float:
-        """Cosine of the person and what is recovered from (1, S, S, 3) uint8 RGB of a new face.
+    def back(self, identity_id: int, attempt: int, seen: UInt8Array) -> Float32Array:
+        """The (K,) unit coordinates that recovery finds in a new face.
 
         Args:
             identity_id: whose.
             attempt: number of the key.
-            seen: the new face as it goes into the frame.
-            original: (D,) unit embedding of the person.
+            seen: (1, S, S, 3) uint8 RGB, the new face as it goes into the frame.
 
         Raises:
             EngineRunError: the network failed.
         """
         read = self._reader.embedder.embed(encoder_views(seen))[0]
-        back = self._keys.recall(identity_id, read, attempt, self._reader.prior)
-        return float(back @ original)
+        return self._keys.recall(identity_id, read, attempt, self._reader.prior)

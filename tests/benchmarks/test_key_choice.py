@@ -1,4 +1,4 @@
-"""The benchmarks' choice of keys is the product's."""
+"""The benchmarks draw faces as the product does."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.key_choice import Tried, choose_attempts
+from benchmarks.key_choice import Looked, RecallSpace, choose_drawings
+from engines.arrays import Float32Array
 from streamer.config import CoverConfig
 from streamer.disguise import MARGIN, KeyTry, best_key
+from streamer.identity import IdentitySpace
 
+DIM = 24
 LIKENESS = np.array(
     [
         [0.05, 0.9, 0.9, 0.9],  # good at once
@@ -21,38 +24,59 @@ LIKENESS = np.array(
 )
 
 
-def test_the_first_good_key_or_the_best_is_taken() -> None:
+def _people(count: int) -> Float32Array:
+    rows = np.random.default_rng(1).normal(size=(count, DIM))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def test_on_cameras_the_first_good_key_or_the_best_is_taken() -> None:
     asked: list[int] = []
 
-    def tried(rows: NDArray[np.int64], attempt: int) -> Tried:
+    def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
         asked.extend(rows.tolist())
-        likeness = np.asarray(LIKENESS[rows, attempt], np.float32)
-        return likeness, np.zeros_like(likeness)
+        return drawn, np.asarray(LIKENESS[rows, attempts], np.float32)
 
-    assert choose_attempts(4, tried, is_compared=False).tolist() == [0, 1, 2, 3]
+    people = _people(4)
+    found = choose_drawings(people, look, None)
+    assert found.attempts.tolist() == [0, 1, 2, 3]
     assert sorted(asked) == [0] + [1] * 2 + [2] * 4 + [3] * 4
+    np.testing.assert_array_equal(found.drawn, people)
 
 
-@pytest.mark.parametrize("is_compared", [False, True])
-def test_it_is_the_rule_of_the_product(is_compared: bool) -> None:
-    cover = CoverConfig()
+def test_keys_are_compared_by_the_rule_of_the_product() -> None:
+    cover, count = CoverConfig(recall_steps=0), 400
     total = max(cover.key_attempts, cover.recall_attempts)
-    rng = np.random.default_rng(3)
-    likeness = rng.uniform(-0.2, 0.6, (500, total)).astype(np.float32)
-    recall = rng.uniform(0.2, 0.8, (500, total)).astype(np.float32)
+    rng, people = np.random.default_rng(3), _people(count)
+    likeness = rng.uniform(-0.2, 0.6, (count, total)).astype(np.float32)
+    noise = rng.normal(size=(count, total, DIM)).astype(np.float32) * 0.3
 
-    def tried(rows: NDArray[np.int64], attempt: int) -> Tried:
-        return likeness[rows, attempt], recall[rows, attempt]
+    def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
+        return drawn + noise[rows, attempts], likeness[rows, attempts]
 
-    compared = cover.recall_attempts if is_compared else 1
-    count = max(cover.key_attempts, compared)
-    wanted = [
-        best_key(
-            [KeyTry(float(a), float(b)) for a, b in zip(one[:count], two[:count], strict=True)],
-            enough=cover.most_alike - MARGIN,
-            compared=compared,
-        )
-        for one, two in zip(likeness, recall, strict=True)
-    ]
-    assert len(set(wanted)) == count
-    assert choose_attempts(500, tried, is_compared=is_compared).tolist() == wanted
+    found = choose_drawings(people, look, RecallSpace(IdentitySpace(np.eye(DIM)), np.ones(DIM)))
+    recall = ((people[:, None] + noise) * people[:, None]).sum(2)
+    for row in range(count):
+        tries = [
+            KeyTry(float(a), float(b)) for a, b in zip(likeness[row], recall[row], strict=True)
+        ]
+        wanted = best_key(tries, enough=cover.most_alike - MARGIN, compared=cover.recall_attempts)
+        assert found.attempts[row] == wanted
+    assert len(set(found.attempts.tolist())) == total
+
+
+def test_what_is_drawn_makes_up_for_the_reader() -> None:
+    people, error = _people(30), np.eye(DIM, dtype=np.float32)[3] * 0.7
+
+    def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
+        del attempts
+        back = drawn + error
+        back /= np.linalg.norm(back, axis=1, keepdims=True)
+        return back, np.where(rows < 10, 0.9, 0.0).astype(np.float32)
+
+    recall = RecallSpace(IdentitySpace(np.eye(DIM, dtype=np.float32)), np.ones(DIM))
+    drawn = choose_drawings(people, look, recall).drawn
+    rows = np.arange(30)
+    before, after = ((look(rows, rows, d)[0] * people).sum(1) for d in (people, drawn))
+    np.testing.assert_array_equal(drawn[:10], people[:10])  # no key hides them
+    assert after[10:].mean() > before[10:].mean() + 0.1
+    assert np.linalg.norm(drawn, axis=1) == pytest.approx(np.ones(30), abs=1e-5)

@@ -117,7 +117,7 @@ def test_people_whom_a_judge_cannot_tell_apart_are_one() -> None:
 
 
 def test_templates_average_what_single_faces_hide() -> None:
-    crops, owners = people(20, 6, 5)
+    crops, owners = people(60, 6, 5)
     gallery = crops[::6]
     rest = np.setdiff1d(np.arange(len(crops)), np.arange(0, len(crops), 6))
     found = match_templates(

@@ -72,4 +72,4 @@ def test_a_table_knows_its_identities_and_those_that_are_drawn() -> None:
         is_coasting=np.array([False] * 3),
     )
     assert table.identities() == {5: 5, 8: 5, 9: 9}
-    assert table.replaced_identities() == [5]
+    assert table.replaced_identities() == {5: 1}
