@@ -33,7 +33,7 @@ __all__ = ["Analysis", "AnalysisOptions", "analyse"]
 # Every so many frames the views of ended tracks become embeddings and are freed.
 _SETTLE_INTERVAL: Final = 50
 # A try costs about what drawing a face does, so this bounds what recovery may cost.
-_FACES_A_TRY: Final = 8
+_FACES_A_TRY: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,9 @@ def test_keys_are_compared_by_the_rule_of_the_product() -> None:
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
         return drawn + noise[rows, attempts], likeness[rows, attempts]
 
-    found = choose_drawings(people, look, RecallSpace(IdentitySpace(np.eye(DIM)), np.ones(DIM)))
+    found = choose_drawings(
+        people, look, RecallSpace(IdentitySpace(np.eye(DIM, dtype=np.float32)), np.ones(DIM))
+    )
     recall = ((people[:, None] + noise) * people[:, None]).sum(2)
     for row in range(count):
         tries = [

@@ -40,7 +40,8 @@ def _drawn(
         return reader(tried[0])[None], np.array([may_be])
 
     own, back = person[None], reader(person)[None]
-    return legible_identities(own, back, reader.gain, redraw, steps=steps)[0]
+    found: Float32Array = legible_identities(own, back, reader.gain, redraw, steps=steps)[0]
+    return found
 
 
 def test_the_person_is_found_again_more_surely() -> None:
