@@ -88,14 +88,14 @@ class CoverConfig(ConfigModel):
         "1: the first one, and where a scope shares its key",
     )
     recall_attempts: int = Field(
-        default=6,
+        default=12,
         ge=1,
         le=16,
         description="files: of so many keys whose face is not like the person the one is taken "
         "from which recovery by the password alone brings back most; 1: none is compared",
     )
     recall_steps: int = Field(
-        default=10,
+        default=20,
         ge=0,
         le=100,
         description="files: how often what is drawn may be adjusted so that recovery by the "

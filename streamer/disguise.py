@@ -34,6 +34,8 @@ __all__ = [
 # So far below the limit of the likeness guard that other views of the person rarely reach it.
 MARGIN: Final = 0.18
 _VIEWS: Final = 2
+# Of what recovery is worth, the share that goes to comparing keys; steps gain more than keys do.
+_KEYS_RATIO: Final = 0.375
 
 
 def pack_views(canvases: UInt8Array) -> list[bytes]:
@@ -183,7 +185,9 @@ class Disguise:
             tries: what recovery is worth: so many keys and adjustments are tried for its sake.
         """
         views = self._sized(canvases[:_VIEWS])
-        compared = max(1, min(self._compared, tries)) if self._recall else 1
+        compared = 1
+        if self._recall is not None:
+            compared = max(1, min(self._compared, round(_KEYS_RATIO * tries)))
         seen: list[KeyTry] = []
 
         def tried() -> Iterator[KeyTry]:
