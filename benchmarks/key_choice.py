@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from engines.arrays import Float32Array, Float64Array
 from streamer.config import CoverConfig
-from streamer.disguise import MARGIN, KeyTry, best_key
+from streamer.disguise import MARGIN, KeyTry, best_key, ordinariness
 from streamer.identity import IdentitySpace
 from streamer.legible import Redrawn, legible_identities
 
 __all__ = ["Drawing", "Looked", "RecallSpace", "choose_drawings"]
 
 Rows: TypeAlias = NDArray[np.int64]
-Looked: TypeAlias = tuple[Float32Array, Float32Array]
+Looked: TypeAlias = tuple[Float32Array, Float32Array]  # what is recovered, what E_id sees
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +52,7 @@ def choose_drawings(
     Args:
         people: (N, D) unit identities.
         look: rows (R,), the number of a key for each and (R, D) identities to turn by it, to what
-            recovery would bring back, (R, D), and cosines of E_id to the person, (R,).
+            recovery would bring back, (R, D), and what E_id sees in the new faces, (R, D).
         recall: None: recovery from the password is not asked, as on cameras.
     """
     cover = CoverConfig()
@@ -66,29 +66,31 @@ def choose_drawings(
             rows = rows[~np.array(is_hidden, bool)]
         if not len(rows):
             break
-        back, likeness = look(rows, np.full(len(rows), attempt), people[rows])
-        near = (back * people[rows]).sum(1)
-        for row, alike, cosine, found in zip(rows, likeness, near, back, strict=True):
-            tries[row].append(KeyTry(float(alike), float(cosine), found))
+        back, faces = look(rows, np.full(len(rows), attempt), people[rows])
+        for row, found, face in zip(rows, back, faces, strict=True):
+            person = people[row]
+            one = KeyTry(float(face @ person), float(found @ person), found, face)
+            tries[row].append(one)
     attempts = np.array(
         [best_key(one, enough=enough, compared=compared) for one in tries], np.int64
     )
     if recall is None:
         return Drawing(attempts, people)
-    taken = [one[n] for one, n in zip(tries, attempts, strict=True)]
-    return Drawing(attempts, _legible(people, attempts, taken, look, recall))
+    return Drawing(attempts, _legible(people, attempts, tries, look, recall))
 
 
 def _legible(
     people: Float32Array,
     attempts: NDArray[np.int64],
-    taken: list[KeyTry],
+    tries: list[list[KeyTry]],
     look: Callable[[Rows, NDArray[np.int64], Float32Array], Looked],
     recall: RecallSpace,
 ) -> Float32Array:
     """The identities adjusted so that they are read; people's own where no key hides them."""
     cover = CoverConfig()
     enough = cover.most_alike - MARGIN
+    taken = [one[n] for one, n in zip(tries, attempts, strict=True)]
+    others = [one[:n] + one[n + 1 :] for one, n in zip(tries, attempts, strict=True)]
     rows = np.array([n for n, one in enumerate(taken) if one.likeness < enough], np.int64)
     if not len(rows):
         return people
@@ -100,12 +102,18 @@ def _legible(
         return np.stack([recall.space.embedding(one) for one in coordinates])
 
     def redraw(tried: Float32Array) -> Redrawn:
-        back, likeness = look(rows, attempts[rows], lifted(tried))
-        return placed(back), np.asarray(likeness < enough, np.bool_)
+        back, faces = look(rows, attempts[rows], lifted(tried))
+        is_alike = (faces * people[rows]).sum(1) >= enough
+        return placed(back), np.where(is_alike, np.inf, against(faces))
+
+    def against(faces: Float32Array) -> Float64Array:
+        pairs = zip(faces, rows, strict=True)
+        return np.array([ordinariness(face, others[row]) for face, row in pairs])
 
     back = placed(np.stack([taken[n].back for n in rows]))
+    faces = np.stack([taken[n].face for n in rows])
     found = legible_identities(
-        placed(people[rows]), back, recall.gain, redraw, steps=cover.recall_steps
+        placed(people[rows]), (back, against(faces)), recall.gain, redraw, steps=cover.recall_steps
     )
     drawn = people.copy()
     drawn[rows] = lifted(found)

@@ -135,9 +135,8 @@ class _Run:
             keys = keys_of(attempts)
             wanted = self.turned(drawn, keys, rows=rows)
             made = self.product.make(self.originals[rows], wanted)
-            likeness = (self.product.embed(made) * self.identities[rows]).sum(1)
             back = self.turned(self.product.read(made), keys, back=True, rows=rows)
-            return self.product.likeliest(back), np.asarray(likeness, np.float32)
+            return self.product.likeliest(back), self.product.embed(made)
 
         found = choose_drawings(self.identities, look, self.product.recall_space)
         return keys_of(found.attempts), found.drawn

@@ -186,11 +186,10 @@ class Anonymizer:
             these = [_nth_key(keys[row], int(n)) for row, n in zip(rows, attempts, strict=True)]
             angles = angles_deg[rows]
             made = self.protected(crops[rows], self.turned(drawn, these, angles, kind=kind))
-            likeness = (self.identities(made) * identities[rows]).sum(1)
             back = drawn
             if recall is not None:
                 back = self.likeliest(self.turned_back(self.read(made), these, angles))
-            return back, np.asarray(likeness, np.float32)
+            return back, self.identities(made)
 
         recall = self.recall_space() if kind == "orthogonal" else None
         found = choose_drawings(identities, look, recall)

@@ -27,6 +27,7 @@ __all__ = [
     "KeyTry",
     "Recall",
     "best_key",
+    "ordinariness",
     "pack_views",
     "unpack_views",
 ]
@@ -36,6 +37,7 @@ MARGIN: Final = 0.18
 _VIEWS: Final = 2
 # Of what recovery is worth, the share that goes to comparing keys; steps gain more than keys do.
 _KEYS_RATIO: Final = 0.375
+_ORDINARY: Final = 1.5
 
 
 def pack_views(canvases: UInt8Array) -> list[bytes]:
@@ -66,11 +68,25 @@ class KeyTry:
         likeness: cosine of the person and the new face.
         recall: cosine of the person and the identity that the new face and the key lead back to.
         back: (K,) unit coordinates of that identity, if it was asked for.
+        face: (D,) what E_id sees in the best view of the new face.
     """
 
     likeness: float
     recall: float = 0.0
     back: Float32Array | None = None
+    face: Float32Array | None = None
+
+
+def ordinariness(face: Float32Array | None, others: Iterable[KeyTry]) -> float:
+    """What speaks against a face that is like those of a person's other keys, in cosines of recall.
+
+    Otherwise the faces that are read best are those that a person has by many keys, and tracks
+    could be linked by them (docs/decisions/0075).
+    """
+    known = [one.face for one in others if one.face is not None]
+    if face is None or not known:
+        return 0.0
+    return _ORDINARY * max(0.0, float(np.mean(np.stack(known) @ face)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +105,9 @@ class KeyChoice:
 def best_key(tries: Iterable[KeyTry], *, enough: float, compared: int) -> int:
     """The number of the key to use, from 0.
 
-    Of the first ``compared`` keys that hide the person the one with the best recall; if none of
-    them does, the first one that does; if none at all does, that of the face least alike.
+    Of the first ``compared`` keys that hide the person the one with the best recall, less what
+    speaks against its face; if none of them does, the first one that does; if none at all does,
+    that of the face least alike.
 
     Args:
         tries: what comes of the keys; asked for no longer than needed.
@@ -102,9 +119,13 @@ def best_key(tries: Iterable[KeyTry], *, enough: float, compared: int) -> int:
         seen.append(one)
         if len(seen) >= compared and any(t.likeness < enough for t in seen):
             break
+
+    def others(number: int) -> list[KeyTry]:
+        return seen[:number] + seen[number + 1 :]
+
     hiding = [number for number, one in enumerate(seen) if one.likeness < enough]
     if hiding:
-        return max(hiding, key=lambda number: seen[number].recall)
+        return max(hiding, key=lambda n: seen[n].recall - ordinariness(seen[n].face, others(n)))
     return min(range(len(seen)), key=lambda number: seen[number].likeness)
 
 
@@ -199,7 +220,7 @@ class Disguise:
         try:
             attempt = best_key(tried(), enough=self._enough, compared=compared)
             steps = min(self._steps, tries - len(seen))
-            drawn = self._legible(identity_id, original, views, attempt, seen[attempt], steps)
+            drawn = self._legible(identity_id, original, views, attempt, seen, steps)
             return KeyChoice(attempt, drawn)
         except EngineRunError:
             return KeyChoice()  # whoever draws the face meets the failure, and covers
@@ -210,11 +231,12 @@ class Disguise:
         original: Float32Array,
         views: UInt8Array,
         attempt: int,
-        first: KeyTry,
+        seen: list[KeyTry],
         steps: int,
     ) -> Float32Array | None:
         """What to draw so that it is read better; None: the person's own identity."""
-        recall = self._recall
+        recall, first = self._recall, seen[attempt]
+        others = seen[:attempt] + seen[attempt + 1 :]
         if recall is None or first.back is None or first.likeness >= self._enough or steps < 1:
             return None
         space = recall.space
@@ -225,12 +247,13 @@ class Disguise:
 
         def redraw(tried: Float32Array) -> Redrawn:
             one = look(space.embedding(tried[0]), views[:1])
-            if one.back is None:
-                return own, np.zeros(1, np.bool_)
-            return one.back[None], np.array([one.likeness < self._enough])
+            if one.back is None or one.likeness >= self._enough:
+                return own, np.array([np.inf])
+            return one.back[None], np.array([ordinariness(one.face, others)])
 
         own = space.coordinates(original)[None]
-        found = legible_identities(own, first.back[None], recall.gain, redraw, steps=steps)
+        start = first.back[None], np.array([ordinariness(first.face, others)])
+        found = legible_identities(own, start, recall.gain, redraw, steps=steps)
         if np.array_equal(found, own):
             return None
         drawn = space.embedding(found[0])
@@ -245,19 +268,21 @@ class Disguise:
         number: int,
     ) -> KeyTry:
         """The likeness is that of the view most like the person, up to the first bad one."""
-        mask, likest, back = face_mask(self._generator.crop_size_px), -1.0, None
+        mask, likest = face_mask(self._generator.crop_size_px), -1.0
+        face = back = None
         for index, view in enumerate(views):
             faces, alphas = self._generator.generate(view[None], wanted[None])
             seen = blended(view[None], faces, alphas * mask)
             found = self._embedder.embed(encoder_views(seen))
             likest = max(likest, float(found[0] @ original))
+            face = found[0] if index == 0 else face
             if likest >= self._enough:
                 break
             if self._recall is not None and index == 0:
                 back = self._recall.back(identity_id, number, seen)
         if self._recall is None or back is None:
-            return KeyTry(likest)
-        return KeyTry(likest, float(back @ self._recall.space.coordinates(original)), back)
+            return KeyTry(likest, face=face)
+        return KeyTry(likest, float(back @ self._recall.space.coordinates(original)), back, face)
 
     def _sized(self, canvases: UInt8Array) -> UInt8Array:
         size = self._generator.crop_size_px

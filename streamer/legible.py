@@ -8,7 +8,7 @@ helps (docs/decisions/0075).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,16 @@ from engines.arrays import AnyArray, Float32Array, Float64Array
 
 __all__ = ["Redrawn", "legible_identities"]
 
+Floats: TypeAlias = NDArray[np.floating[Any]]
 _FIRST_LENGTH: Final = 0.7
 _SHORTER: Final = 0.6
 
-Redrawn: TypeAlias = tuple[Float32Array, NDArray[np.bool_]]
+Redrawn: TypeAlias = tuple[Float32Array, Floats]
 
 
 def legible_identities(
     originals: Float32Array,
-    back: Float32Array,
+    first: Redrawn,
     gain: Float64Array,
     redraw: Callable[[Float32Array], Redrawn],
     *,
@@ -35,29 +36,32 @@ def legible_identities(
 
     Args:
         originals: (N, K) unit coordinates of the people.
-        back: (N, K) unit coordinates that recovery finds when these are turned and drawn.
+        first: (N, K) unit coordinates that recovery finds when these are turned and drawn, and
+            (N,) what speaks against such faces, in cosines; infinite: they must not be.
         gain: (K,) how much of each coordinate is read: a step of a coordinate that is hardly read
             helps little.
-        redraw: what recovery finds when others are, (N, K), and whether such faces may be, (N,).
+        redraw: the same for other unit coordinates (N, K).
         steps: how often it may be asked.
 
     Returns:
         (N, K) unit coordinates; those of the people themselves where nothing else is better.
     """
-    best, back = originals.copy(), back.copy()
-    scores = (originals * back).sum(1)
+    best, back = originals.copy(), first[0].copy()
+    near = (originals * back).sum(1)
+    scores = near - first[1]
     lengths = np.full((len(originals), 1), _FIRST_LENGTH)
     for _ in range(steps):
-        miss = originals - scores[:, None] * back
+        miss = originals - near[:, None] * back
         step = gain * miss
         step *= _norms(miss) / np.maximum(_norms(step), 1e-12)
         tried = best + lengths * step
         tried = (tried / _norms(tried)).astype(np.float32)
-        found, may_be = redraw(tried)
-        near = (originals * found).sum(1)
-        is_better = may_be & (near > scores)
+        found, against = redraw(tried)
+        reached = (originals * found).sum(1)
+        is_better = reached - against > scores
         best[is_better], back[is_better] = tried[is_better], found[is_better]
-        scores[is_better] = near[is_better]
+        near[is_better] = reached[is_better]
+        scores[is_better] = (reached - against)[is_better]
         lengths[~is_better] *= _SHORTER
     return best
 

@@ -29,14 +29,23 @@ def _people(count: int) -> Float32Array:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
+def _seen(people: Float32Array, likeness: Float32Array) -> Float32Array:
+    """Faces that are as alike the people as wanted, and nothing like each other."""
+    rows = np.random.default_rng(9).normal(size=people.shape)
+    across = rows - (rows * people).sum(1, keepdims=True) * people
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    cosine = likeness[:, None]
+    return np.asarray(cosine * people + np.sqrt(1 - cosine**2) * across, np.float32)
+
+
 def test_on_cameras_the_first_good_key_or_the_best_is_taken() -> None:
     asked: list[int] = []
+    people = _people(4)
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
         asked.extend(rows.tolist())
-        return drawn, np.asarray(LIKENESS[rows, attempts], np.float32)
+        return drawn, _seen(people[rows], LIKENESS[rows, attempts])
 
-    people = _people(4)
     found = choose_drawings(people, look, None)
     assert found.attempts.tolist() == [0, 1, 2, 3]
     assert sorted(asked) == [0] + [1] * 2 + [2] * 4 + [3] * 4
@@ -44,22 +53,23 @@ def test_on_cameras_the_first_good_key_or_the_best_is_taken() -> None:
 
 
 def test_keys_are_compared_by_the_rule_of_the_product() -> None:
-    cover, count = CoverConfig(recall_steps=0), 400
+    cover, count = CoverConfig(recall_steps=0), 200
     total = max(cover.key_attempts, cover.recall_attempts)
     rng, people = np.random.default_rng(3), _people(count)
-    likeness = rng.uniform(-0.2, 0.6, (count, total)).astype(np.float32)
     noise = rng.normal(size=(count, total, DIM)).astype(np.float32) * 0.3
+    faces = rng.normal(size=(count, total, DIM)) + 0.5 * people[:, None]
+    faces = (faces / np.linalg.norm(faces, axis=2, keepdims=True)).astype(np.float32)
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
-        return drawn + noise[rows, attempts], likeness[rows, attempts]
+        return drawn + noise[rows, attempts], faces[rows, attempts]
 
-    found = choose_drawings(
-        people, look, RecallSpace(IdentitySpace(np.eye(DIM, dtype=np.float32)), np.ones(DIM))
-    )
-    recall = ((people[:, None] + noise) * people[:, None]).sum(2)
+    space = IdentitySpace(np.eye(DIM, dtype=np.float32))
+    found = choose_drawings(people, look, RecallSpace(space, np.ones(DIM)))
     for row in range(count):
+        person = people[row]
         tries = [
-            KeyTry(float(a), float(b)) for a, b in zip(likeness[row], recall[row], strict=True)
+            KeyTry(float(face @ person), float((person + error) @ person), face=face)
+            for error, face in zip(noise[row], faces[row], strict=True)
         ]
         wanted = best_key(tries, enough=cover.most_alike - MARGIN, compared=cover.recall_attempts)
         assert found.attempts[row] == wanted
@@ -73,7 +83,7 @@ def test_what_is_drawn_makes_up_for_the_reader() -> None:
         del attempts
         back = drawn + error
         back /= np.linalg.norm(back, axis=1, keepdims=True)
-        return back, np.where(rows < 10, 0.9, 0.0).astype(np.float32)
+        return back, _seen(people[rows], np.where(rows < 10, 0.9, 0.0).astype(np.float32))
 
     recall = RecallSpace(IdentitySpace(np.eye(DIM, dtype=np.float32)), np.ones(DIM))
     drawn = choose_drawings(people, look, recall).drawn

@@ -18,6 +18,7 @@ from streamer.disguise import (
     KeyChoice,
     KeyTry,
     best_key,
+    ordinariness,
     pack_views,
     unpack_views,
 )
@@ -228,6 +229,17 @@ def test_hiding_comes_before_leading_back() -> None:
     tries = [KeyTry(0.3, 0.9), KeyTry(0.1, 0.2), KeyTry(0.0, 0.1)]
     assert best_key(tries, enough=0.15, compared=3) == 1
     assert best_key(tries, enough=-1.0, compared=3) == 2
+
+
+def test_of_faces_that_are_read_alike_the_least_ordinary_is_taken() -> None:
+    faces = np.eye(3, 512, dtype=np.float32)
+    faces[1] = faces[0]  # two keys give the same face
+    tries = [KeyTry(0.0, 0.6, face=face) for face in faces]
+    assert best_key(tries, enough=0.15, compared=3) == 2
+    tries[0] = KeyTry(0.0, 0.6 + 0.9, face=faces[0])
+    assert best_key(tries, enough=0.15, compared=3) == 0
+    assert ordinariness(faces[0], [tries[1]]) > ordinariness(faces[0], [tries[1], tries[2]]) > 0
+    assert ordinariness(faces[0], []) == ordinariness(None, tries) == 0.0
 
 
 def test_packed_views_are_small_and_nearly_the_same() -> None:

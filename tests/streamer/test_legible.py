@@ -37,10 +37,12 @@ def _drawn(
     person: Float32Array, reader: Reader, *, steps: int, may_be: bool = True
 ) -> Float32Array:
     def redraw(tried: Float32Array) -> Redrawn:
-        return reader(tried[0])[None], np.array([may_be])
+        return reader(tried[0])[None], np.array([0.0 if may_be else np.inf])
 
-    own, back = person[None], reader(person)[None]
-    found: Float32Array = legible_identities(own, back, reader.gain, redraw, steps=steps)[0]
+    first = reader(person)[None], np.zeros(1)
+    found: Float32Array = legible_identities(person[None], first, reader.gain, redraw, steps=steps)[
+        0
+    ]
     return found
 
 
@@ -60,9 +62,9 @@ def test_people_do_not_disturb_each_other() -> None:
     reader, both = Reader(), np.stack([_person(1), _person(2)])
 
     def redraw(tried: Float32Array) -> Redrawn:
-        return np.stack([reader(row) for row in tried]), np.array([True, True])
+        return np.stack([reader(row) for row in tried]), np.zeros(2)
 
-    found = legible_identities(both, redraw(both)[0], reader.gain, redraw, steps=6)
+    found = legible_identities(both, redraw(both), reader.gain, redraw, steps=6)
     for row in range(2):
         alone = _drawn(both[row], reader, steps=6)
         np.testing.assert_allclose(found[row], alone, atol=1e-5)
@@ -75,7 +77,17 @@ def test_faces_that_must_not_be_are_not_taken() -> None:
 
 def test_a_reader_that_errs_not_at_all_changes_nothing() -> None:
     person = _person(2)[None]
-    drawn = legible_identities(
-        person, person, np.ones(DIM), lambda z: (z, np.array([True])), steps=5
-    )
+    first = person, np.zeros(1)
+    drawn = legible_identities(person, first, np.ones(DIM), lambda z: (z, np.zeros(1)), steps=5)
     np.testing.assert_allclose(drawn, person, atol=1e-6)
+
+
+def test_what_speaks_against_a_face_is_weighed() -> None:
+    reader, person = Reader(), _person(3)
+
+    def redraw(tried: Float32Array) -> Redrawn:
+        return reader(tried[0])[None], np.array([1.0])
+
+    first = reader(person)[None], np.zeros(1)
+    drawn = legible_identities(person[None], first, reader.gain, redraw, steps=5)
+    np.testing.assert_array_equal(drawn[0], person)
