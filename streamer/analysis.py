@@ -120,7 +120,12 @@ class _FirstPass:
                 self.views[track_id] = pack_views(canvases)
 
     def choices(
-        self, disguise: Disguise, faces: Mapping[int, int], pool: ThreadPoolExecutor
+        self,
+        disguise: Disguise,
+        faces: Mapping[int, int],
+        pool: ThreadPoolExecutor,
+        stop: StopRequest,
+        progress: ProgressSink,
     ) -> dict[int, KeyChoice]:
         """How each identity is drawn.
 
@@ -128,14 +133,21 @@ class _FirstPass:
             disguise: chooses.
             faces: identity id -> its faces in the file.
             pool: runs it.
+            stop: the user does not want to wait: the first keys that hide people have to do.
+            progress: is told about each identity.
         """
         known = [identity for identity in faces if identity in self.views]
 
         def choose(identity: int) -> KeyChoice:
-            views, tries = unpack_views(self.views[identity]), faces[identity] // _FACES_A_TRY
+            views = unpack_views(self.views[identity])
+            tries = 0 if stop.is_set() else faces[identity] // _FACES_A_TRY
             return disguise.choose(identity, self.embeddings[identity], views, tries=tries)
 
-        return dict(zip(known, pool.map(choose, known), strict=True))
+        found: dict[int, KeyChoice] = {}
+        for identity, choice in zip(known, pool.map(choose, known), strict=True):
+            found[identity] = choice
+            progress.update(Tick("choose faces", len(found), len(known)))
+        return found
 
 
 def analyse(
@@ -195,5 +207,5 @@ def analyse(
         plans = finalise(state.table, options.look_back, identities=identities)
         choices: dict[int, KeyChoice] = {}
         if disguise is not None:
-            choices = state.choices(disguise, plans.replaced_identities(), pool)
+            choices = state.choices(disguise, plans.replaced_identities(), pool, stop, progress)
     return Analysis(plans, state.embeddings, state.track_count, stop.is_set(), choices)

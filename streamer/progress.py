@@ -36,9 +36,9 @@ class Tick:
     """Where a phase stands.
 
     Attributes:
-        phase: "analyse", "render" or "recover".
-        done: frames finished.
-        total: frames expected, None when unknown.
+        phase: "analyse", "choose faces", "render", "read back" or "recover".
+        done: frames finished; identities where faces are chosen.
+        total: what is expected, None when unknown.
         faces: faces in the newest frame.
         tracks: tracks so far.
         fallbacks: faces covered instead of replaced so far.
@@ -88,6 +88,8 @@ class QuietProgress:
 
 
 def _details(tick: Tick, fps: float) -> str:
+    if tick.phase == "choose faces":
+        return "people"
     parts = [f"{fps:.1f} fps"]
     if tick.phase != "recover":
         parts += [f"{tick.faces} faces", f"{tick.tracks} tracks"]
