@@ -25,7 +25,7 @@ from benchmarks.generator_judges import (
     psnr_ssim_mae,
 )
 from benchmarks.generator_material import LEVELS, HeldOut, Product, key_of, load_held_out
-from benchmarks.key_choice import Looked, choose_drawings
+from benchmarks.key_choice import Looked, RecallSpace, choose_drawings
 from engines.arrays import Float32Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER
 from training.teachers import load_teachers
@@ -85,23 +85,26 @@ class _Run:
         self.identities = product.embed(self.originals)
         self.levels = np.random.default_rng(0).integers(0, LEVELS, len(held.probes))
         self.first_key = self._made_by([key_of(1)] * len(self.originals))
-        self.keys, drawn = self._drawn(1)
+        self.protected, _ = self._made(1, None)
+        self.other_key, _ = self._made(2, None)
+        compressed = h264(self.protected, crf=_CRF)
+        # What files get whose key log holds neither originals nor identities.
+        recall = product.recall_space
+        self.readable, self.keys = self._made(1, recall)
+        self.readable_other_key, _ = self._made(2, recall)
         self.wanted = self.turned(self.identities, self.keys)
-        self.protected = product.make(self.originals, self.turned(drawn, self.keys))
-        other_keys, other_drawn = self._drawn(2)
-        self.other_key = product.make(self.originals, self.turned(other_drawn, other_keys))
-        self.compressed = h264(self.protected, crf=_CRF)
-        self.read = product.read(self.protected)
-        self.read_compressed = product.read(self.compressed)
+        readable_compressed = h264(self.readable, crf=_CRF)
+        self.read = product.read(self.readable)
+        self.read_compressed = product.read(readable_compressed)
         self.recovered = {
             "assisted": product.make(self.protected, self.identities),
-            "generative": self._turned_back(self.protected, self.read),
-            "assisted_h264_crf23": product.make(self.compressed, self.identities),
-            "generative_h264_crf23": self._turned_back(self.compressed, self.read_compressed),
+            "generative": self._turned_back(self.readable, self.read),
+            "assisted_h264_crf23": product.make(compressed, self.identities),
+            "generative_h264_crf23": self._turned_back(readable_compressed, self.read_compressed),
         }
         wrong_keys = [key_of(3)] * len(self.originals)
         wrong = self.turned(self.read, wrong_keys, back=True)
-        self.wrong_key = product.make(self.protected, product.likeliest(wrong))
+        self.wrong_key = product.make(self.readable, product.likeliest(wrong))
 
     def turned(
         self,
@@ -123,8 +126,13 @@ class _Run:
         wanted = self.turned(self.identities[rows], keys, rows=rows)
         return self.product.make(self.originals[rows], wanted)
 
-    def _drawn(self, password: int) -> tuple[list[bytes], Float32Array]:
-        """The keys that the product would take under a password, and what they would turn."""
+    def _made(self, password: int, recall: RecallSpace | None) -> tuple[UInt8Array, list[bytes]]:
+        """What the product would make under a password, and the keys that it would take.
+
+        Args:
+            password: number of the first key.
+            recall: None: nobody depends on what can be read in the new faces.
+        """
 
         def keys_of(attempts: NDArray[np.int64]) -> list[bytes]:
             return [key_of(password + _NEXT_KEY * int(number)) for number in attempts]
@@ -138,8 +146,9 @@ class _Run:
             back = self.turned(self.product.read(made), keys, back=True, rows=rows)
             return self.product.likeliest(back), self.product.embed(made)
 
-        found = choose_drawings(self.identities, look, self.product.recall_space)
-        return keys_of(found.attempts), found.drawn
+        found = choose_drawings(self.identities, look, recall)
+        keys = keys_of(found.attempts)
+        return self.product.make(self.originals, self.turned(found.drawn, keys)), keys
 
     def _turned_back(self, faces: UInt8Array, read: Float32Array) -> UInt8Array:
         back = self.turned(read, self.keys, back=True)
@@ -147,8 +156,8 @@ class _Run:
 
     def read_back(self) -> dict[str, float]:
         """Mean cosines: wanted and read identity, by the reader and E_id; E_id and originals."""
-        read = self.product.embed(self.protected)
-        old = (read * self.identities).sum(1)
+        read = self.product.embed(self.readable)
+        old = (self.product.embed(self.protected) * self.identities).sum(1)
         return {
             "wanted": float((self.read * self.wanted).sum(1).mean()),
             "wanted, CRF 23": float((self.read_compressed * self.wanted).sum(1).mean()),
@@ -162,6 +171,7 @@ class _Run:
     def judged(self, judge: Judge) -> dict[str, float]:
         """What one recogniser says about every kind of picture."""
         original, made = judge.embed(self.originals), judge.embed(self.protected)
+        readable = judge.embed(self.readable)
         gallery = judge.embed(self.held.crops[self.held.gallery])
         people = self.held.people[self.held.probes]
 
@@ -178,6 +188,9 @@ class _Run:
             "two_passwords_differ": 1.0
             - float(judge.same(judge.embed(self.other_key), made).mean()),
             "two_people_differ": _two_people(judge, made, people),
+            "protection_sr_readable": differs(self.readable),
+            "two_passwords_differ_readable": 1.0
+            - float(judge.same(judge.embed(self.readable_other_key), readable).mean()),
         }
         for name, faces in self.recovered.items():
             figures[f"recovery_sr_{name}"] = differs(faces)

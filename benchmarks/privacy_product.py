@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.generator_material import Product
 from benchmarks.judges_cache import Memo
-from benchmarks.key_choice import Looked, RecallSpace, choose_drawings
+from benchmarks.key_choice import Looked, choose_drawings
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.identity import load_identity_space
@@ -186,19 +186,12 @@ class Anonymizer:
             these = [_nth_key(keys[row], int(n)) for row, n in zip(rows, attempts, strict=True)]
             angles = angles_deg[rows]
             made = self.protected(crops[rows], self.turned(drawn, these, angles, kind=kind))
-            back = drawn
-            if recall is not None:
-                back = self.likeliest(self.turned_back(self.read(made), these, angles))
-            return back, self.identities(made)
+            return drawn, self.identities(made)
 
-        recall = self.recall_space() if kind == "orthogonal" else None
-        found = choose_drawings(identities, look, recall)
+        # By default key logs hold originals and identities, and nothing depends on reading.
+        found = choose_drawings(identities, look, None)
         taken = [_nth_key(key, int(n)) for key, n in zip(keys, found.attempts, strict=True)]
         return taken, found.drawn
-
-    def recall_space(self) -> RecallSpace | None:
-        """Where what recovery reads has coordinates; None: nothing is asked of it."""
-        return self._product.recall_space
 
     def protected(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         """The crops with new faces pasted in; (N, 160, 160, 3) uint8 RGB."""

@@ -1,4 +1,8 @@
-"""Recovery: anonymise a clip, bring it back in every way, and compare with the original."""
+"""Recovery: anonymise a clip, bring it back in every way, and compare with the original.
+
+For recovery from the password alone the clip is recorded again, with a key log that holds
+transforms only: that is what this way is for.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,7 @@ _MODES: Final = ("sealed", "assisted", "generative")
 _SEALED_BAR_DB: Final = 40.0
 _WRONG_PASSWORD_EXIT: Final = 7
 _WRONG: Final = "wrong password, --force"
+_TRANSFORMS_ONLY: Final = "keylog: {seal: false, assisted: false}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +109,14 @@ def _recover(recording: _Recording, mode: str, folder: Path, judges: _Judges) ->
     )
 
 
-def _anonymize(clip: Path, folder: Path, judges: _Judges, cache: Path | None) -> _Recording:
+def _anonymize(
+    clip: Path, folder: Path, judges: _Judges, cache: Path | None, *extra: str
+) -> _Recording:
     teachers = judges.teachers
     faces = find_source_faces(clip, teachers.yunet, teachers.retinaface, cache=cache)
     out = folder / output_name(clip)
     keylog = out.with_name(out.name + ".vskl")
-    command = anonymize_command(clip, out, keylog, write_password(folder))
+    command = anonymize_command(clip, out, keylog, write_password(folder), *extra)
     run_command(command).require_success(f"anonymising {clip.name}")
     return _Recording(clip, out, keylog, faces)
 
@@ -156,6 +163,11 @@ def _run_clip(
         complaints.append(f"{clip.name}, wrong password: {refusal}")
     for mode in (*_MODES, _WRONG):
         try:
+            if mode == "generative":
+                # It is for logs that hold transforms only, and files are made accordingly.
+                config = folder / "transforms_only.yaml"
+                config.write_text(_TRANSFORMS_ONLY, encoding="utf-8")
+                recording = _anonymize(clip, folder, judges, cache, "--config", str(config))
             results.append(_recover(recording, mode, folder, judges))
         except BenchmarkError as exc:
             complaints.append(str(exc))

@@ -91,15 +91,16 @@ class CoverConfig(ConfigModel):
         default=12,
         ge=1,
         le=16,
-        description="files: of so many keys whose face is not like the person the one is taken "
-        "from which recovery by the password alone brings back most; 1: none is compared",
+        description="files whose log holds neither originals nor identities: of so many keys "
+        "whose face is not like the person the one is taken from which recovery by the password "
+        "brings back most; 1: none is compared",
     )
     recall_steps: int = Field(
         default=20,
         ge=0,
         le=100,
-        description="files: how often what is drawn may be adjusted so that recovery by the "
-        "password reads it better",
+        description="the same files: how often what is drawn may be adjusted so that recovery by "
+        "the password reads it better",
     )
     look_back_frames: int = Field(default=5, ge=0, le=250, description="live sources only")
     replace: bool = Field(default=True, description="False: pixelate or fill every face")

@@ -37,7 +37,7 @@ MARGIN: Final = 0.18
 _VIEWS: Final = 2
 # Of what recovery is worth, the share that goes to comparing keys; steps gain more than keys do.
 _KEYS_RATIO: Final = 0.375
-_ORDINARY: Final = 1.5
+_ORDINARY: Final = 0.6
 
 
 def pack_views(canvases: UInt8Array) -> list[bytes]:

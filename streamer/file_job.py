@@ -19,7 +19,7 @@ from streamer.job_log import JobLog
 from streamer.job_log_open import open_job_log
 from streamer.job_options import (
     analysis_options,
-    chooses_keys,
+    asks_recall,
     face_finder,
     file_encoder_threads,
     make_disguise,
@@ -193,11 +193,9 @@ class _FileJob:
 
     @contextmanager
     def _open_recall(self) -> Iterator[ReaderRecall | None]:
-        """What tells how well keys lead back; nothing where nobody may go that way."""
+        """What tells how well keys lead back; nothing where recovery does not depend on it."""
         config = self._config
-        is_wanted = config.cover.recall_attempts > 1 or config.cover.recall_steps > 0
-        is_asked = chooses_keys(config) and is_wanted
-        if self.log.path is None or not is_asked or config.identity.rotation != "orthogonal":
+        if self.log.path is None or not asks_recall(config):
             yield None
             return
         reader = open_reader(config, drawn_by=dict(self.models.hashes).get("generator"))

@@ -32,6 +32,7 @@ from streamer.zones import PrivacyZones
 
 __all__ = [
     "analysis_options",
+    "asks_recall",
     "chooses_keys",
     "face_finder",
     "file_encoder_threads",
@@ -125,6 +126,18 @@ def chooses_keys(config: AppConfig) -> bool:
     cover = config.cover
     has_own_keys = config.identity.scope == "track" and cover.replace
     return has_own_keys and cover.most_alike < 1 and cover.key_attempts > 1
+
+
+def asks_recall(config: AppConfig) -> bool:
+    """Whether it counts how well a new face can be read: where there is no surer way back.
+
+    Faces that are drawn to be read are more like each other by different keys, so a log that holds
+    originals or identities is not worth it (docs/decisions/0075).
+    """
+    cover, log = config.cover, config.keylog
+    is_on = cover.recall_attempts > 1 or cover.recall_steps > 0
+    needs_it = not (log.seal or log.assisted or log.irreversible)
+    return is_on and needs_it and chooses_keys(config) and config.identity.rotation == "orthogonal"
 
 
 def make_disguise(

@@ -6,7 +6,6 @@ import numpy as np
 
 from benchmarks.judges import ImageJudge
 from benchmarks.judges_cache import Memo
-from benchmarks.key_choice import RecallSpace
 from benchmarks.privacy_product import Anonymizer
 from benchmarks.privacy_sample import Others, Sample
 from engines.arrays import Float32Array, UInt8Array
@@ -47,9 +46,6 @@ class PerfectAnonymizer(Anonymizer):
 
     def likeliest(self, identities: Float32Array) -> Float32Array:
         return identities
-
-    def recall_space(self) -> RecallSpace | None:
-        return None
 
     def _made(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         return draw(wanted)
