@@ -102,6 +102,28 @@ def test_generative_recovery_draws_the_faces_again(run: Run) -> None:
     assert face_difference(before, after) > 4
 
 
+def test_a_log_of_transforms_only_leads_back_by_the_password(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "transforms.yaml"
+    config.write_text("keylog: {seal: false, assisted: false}\n", encoding="utf-8")
+    out, back = tmp_path / "out.mp4", tmp_path / "back.mp4"
+    password = ["--password-file", str(run.password_file), "--quiet"]
+    assert main(
+        ["anonymize", str(run.sample), "--out", str(out), "--config", str(config), *password]
+    ) == 0  # fmt: skip
+    keylog = out.with_name("out.mp4.vskl")
+    assert main(
+        ["recover", str(out), "--keylog", str(keylog), "--out", str(back), "--reason", "a test",
+         *password]
+    ) == 0  # fmt: skip
+    models = load_models(load_config(None), threads=1)
+    places = _landmarks(run.sample, models)
+    original = _identities(run.sample, models, places)
+    lost, found = (_likeness(original, _identities(p, models, places)) for p in (out, back))
+    models.close()
+    assert lost < 0.33
+    assert found > lost + 0.1
+
+
 def test_only_the_tracks_asked_for_come_back(run: Run) -> None:
     out = recover_run(run, "one.mp4", "--mode", "sealed", "--track", "1")
     before, hidden, after = pictures_of(run.sample), pictures_of(run.out), pictures_of(out)

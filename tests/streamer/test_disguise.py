@@ -13,6 +13,7 @@ from engines.embedder import FaceEmbedder
 from engines.errors import EngineRunError
 from engines.generator import FaceGenerator
 from engines.types import TensorSpec
+from streamer.config import AppConfig
 from streamer.disguise import (
     Disguise,
     KeyChoice,
@@ -23,6 +24,7 @@ from streamer.disguise import (
     unpack_views,
 )
 from streamer.identity import IdentitySpace
+from streamer.job_options import asks_recall
 from streamer.key_log import KeyLogReader, TrackStart
 from streamer.key_log_parts import part_path
 from streamer.rotator import make_rotator
@@ -274,3 +276,26 @@ def test_the_log_holds_the_key_that_was_taken(tmp_path: Path) -> None:
     )
     turned = space.embedding(rotator.rotate(space.coordinates(Z[0])))
     np.testing.assert_allclose(turned, proposed, atol=1e-5)
+
+
+TRANSFORMS_ONLY = {"seal": False, "assisted": False}
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_asked"),
+    [
+        ({"keylog": TRANSFORMS_ONLY}, True),
+        ({}, False),
+        ({"keylog": {"seal": False}}, False),
+        ({"keylog": {"assisted": False}}, False),
+        ({"keylog": {**TRANSFORMS_ONLY, "irreversible": True}}, False),
+        ({"keylog": TRANSFORMS_ONLY, "identity": {"scope": "recording"}}, False),
+        ({"keylog": TRANSFORMS_ONLY, "identity": {"rotation": "reference"}}, False),
+        ({"keylog": TRANSFORMS_ONLY, "cover": {"key_attempts": 1}}, False),
+        ({"keylog": TRANSFORMS_ONLY, "cover": {"recall_attempts": 1, "recall_steps": 0}}, False),
+    ],
+)
+def test_reading_counts_only_where_recovery_depends_on_it(
+    settings: dict[str, object], is_asked: bool
+) -> None:
+    assert asks_recall(AppConfig.model_validate(settings)) is is_asked
