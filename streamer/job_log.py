@@ -148,11 +148,7 @@ class JobLog:
     ) -> Float32Array:
         """As `propose`; the original (512,) embedding and the key are remembered from here on.
 
-        Args:
-            identity_id: whose.
-            original: (512,) unit embedding of the person, for the log.
-            attempt: number of the key.
-            drawn: what is turned in its place; None: the original.
+        `drawn` is what is turned in place of the original; None: the original itself.
         """
         with self._lock:
             self._originals[identity_id] = original
