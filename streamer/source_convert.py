@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
@@ -27,6 +27,9 @@ _LIMITED_RANGE = 1
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _BT709 = 1
 _UNSPECIFIED = 2
+# Matrices that cameras do not send and players refuse to show; a damaged header may ask for one.
+_NEVER_SHOWN: Final = (11, 12, 13)
+_LAST_MATRIX: Final = 14
 # swscale's own numbers for the matrices of ISO/IEC 23091-2; what is missing has none.
 _SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _SWS_DEFAULT = 5
@@ -157,6 +160,8 @@ def _output_color(frame: VideoFrame) -> ColorSpec:
         _UNSPECIFIED if value in (0, 3) else value
         for value in (frame.colorspace, frame.color_primaries, frame.color_trc)
     )
+    if matrix in _NEVER_SHOWN or matrix > _LAST_MATRIX:
+        matrix = _UNSPECIFIED
     return ColorSpec(matrix, _is_full_range(frame), primaries, transfer)
 
 
