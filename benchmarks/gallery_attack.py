@@ -88,13 +88,8 @@ def key_of(number: int) -> bytes:
 
 
 def without_a_key(
-    kind: RotationKind,
-    angle_deg: float,
-    gallery: Float32Array,
-    probes: Float32Array,
-    *,
-    by_lengths: bool = False,
-) -> tuple[float, float]:
+    kind: RotationKind, angle_deg: float, gallery: Float32Array, probes: Float32Array
+) -> dict[str, tuple[float, float]]:
     """Share of people who come out first, and the mean rank as a share of the gallery.
 
     Args:
@@ -102,8 +97,10 @@ def without_a_key(
         angle_deg: its angle, which the attacker knows.
         gallery: (N, K) unit coordinates, one portrait each.
         probes: (N, K), other portraits of the same people.
-        by_lengths: compare how long the blocks of coordinates are, which a rotation inside blocks
-            leaves as they were, instead of where they point.
+
+    Returns:
+        For two ways to rank the gallery: by "cosine", and by "lengths", that is, how long the
+        blocks of coordinates are, which a rotation inside blocks leaves as they were.
     """
     rng = np.random.default_rng(0)
     sign = 1.0 if np.cos(np.radians(angle_deg)) >= 0 else -1.0
@@ -114,14 +111,19 @@ def without_a_key(
         make_rotator(kind, scope_key=key_of(number), angle_deg=angle_deg, dim=dim)
         for number in range(KEYS)
     ]
-    ranks = []
+    ranks: dict[str, list[int]] = {"cosine": [], "lengths": []}
     for person, probe in enumerate(probes[:PROBES]):
         seen = read_back(rotators[person % KEYS].rotate(probe), rng)
-        scores = sign * (gallery @ seen)
-        if by_lengths:
-            scores = -(((known - _lengths(seen[None])) / spread) ** 2).sum(1)
-        ranks.append(int((scores > scores[person]).sum()))
-    return float(np.mean(np.array(ranks) == 0)), float(np.mean(ranks) / (len(gallery) - 1))
+        ways = {
+            "cosine": sign * (gallery @ seen),
+            "lengths": -(((known - _lengths(seen[None])) / spread) ** 2).sum(1),
+        }
+        for way, scores in ways.items():
+            ranks[way].append(int((scores > scores[person]).sum()))
+    return {
+        way: (float(np.mean(np.array(r) == 0)), float(np.mean(r) / (len(gallery) - 1)))
+        for way, r in ranks.items()
+    }
 
 
 def _lengths(rows: Float32Array) -> Float64Array:
@@ -158,15 +160,15 @@ def main() -> int:
     cosines = (gallery * probes).sum(axis=1)
     rows, results = [], {}
     for angle_deg in ANGLES_DEG:
-        first, rank = without_a_key("orthogonal", angle_deg, gallery, probes)
-        results[f"orthogonal {angle_deg}"] = {"rank_1_ratio": first, "mean_rank_ratio": rank}
-        cells = [f"{100 * first:.1f} %", f"{100 * rank:.1f} %"]
-        first, rank = without_a_key("orthogonal", angle_deg, gallery, probes, by_lengths=True)
-        results[f"orthogonal {angle_deg} by lengths"] = {
-            "rank_1_ratio": first,
-            "mean_rank_ratio": rank,
-        }
-        rows.append([f"{angle_deg:.0f}", *cells, f"{100 * first:.1f} %", f"{100 * rank:.1f} %"])
+        found, cells = without_a_key("orthogonal", angle_deg, gallery, probes), []
+        for way, suffix in (("cosine", ""), ("lengths", " by lengths")):
+            first, rank = found[way]
+            results[f"orthogonal {angle_deg}{suffix}"] = {
+                "rank_1_ratio": first,
+                "mean_rank_ratio": rank,
+            }
+            cells += [f"{100 * first:.1f} %", f"{100 * rank:.1f} %"]
+        rows.append([f"{angle_deg:.0f}", *cells])
     sys.stdout.write(f"{PROBES} of {len(probes)} people, {probes.shape[1]} dimensions, ")
     sys.stdout.write(
         f"same-person cosine {np.median(cosines):.2f}, chance {100 / len(probes):.2f} %\n"

@@ -109,9 +109,7 @@ class Product:
         """Where what recovery reads has coordinates; None: the generator has no reader."""
         if self._reader is None:
             return None
-        prior = self._reader.prior
-        gain = np.ones(self._space.dim) if prior is None else prior.gain
-        return RecallSpace(self._space, gain)
+        return RecallSpace(self._space, self._reader.gain(self._space.dim))
 
     def embed(self, crops: UInt8Array) -> Float32Array:
         """(N, 160, 160, 3) uint8 RGB to (N, 512)."""

@@ -257,7 +257,8 @@ class Disguise:
         if np.array_equal(found, own):
             return None
         drawn = space.embedding(found[0])
-        return drawn if look(drawn, views).likeness < self._enough else None
+        # The first view was looked at on the way.
+        return drawn if look(drawn, views[1:]).likeness < self._enough else None
 
     def _tried(
         self,

@@ -194,11 +194,9 @@ class _FileJob:
     @contextmanager
     def _open_recall(self) -> Iterator[ReaderRecall | None]:
         """What tells how well keys lead back; nothing where recovery does not depend on it."""
-        config = self._config
-        if self.log.path is None or not asks_recall(config):
-            yield None
-            return
-        reader = open_reader(config, drawn_by=dict(self.models.hashes).get("generator"))
+        config, reader = self._config, None
+        if self.log.path is not None and asks_recall(config):
+            reader = open_reader(config, drawn_by=dict(self.models.hashes).get("generator"))
         if reader is None:
             yield None
             return

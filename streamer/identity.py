@@ -124,6 +124,8 @@ class IdentityKeys:
         self._scope = scope
         self._camera_id = camera_id
         self._rotators: dict[str, Rotator] = {}
+        # Identity -> the key tried last: it is asked for again and again while faces are chosen.
+        self._tried: dict[int, tuple[str, Rotator]] = {}
         self._attempts: dict[int, int] = {}
 
     def scope_id(self, identity_id: int) -> str:
@@ -138,6 +140,7 @@ class IdentityKeys:
     def use(self, identity_id: int, attempt: int) -> None:
         """Settle on one of the keys of an identity, by its number from 0."""
         self._attempts[identity_id] = attempt
+        self._tried.pop(identity_id, None)
 
     def _rotator(self, identity_id: int) -> Rotator:
         name = self.scope_id(identity_id)
@@ -151,7 +154,14 @@ class IdentityKeys:
 
     def propose(self, identity_id: int, embedding: Float32Array, attempt: int) -> Float32Array:
         """What `protect` would give after `use`; where a key is shared, there is but one."""
-        return self._turned(self._make_rotator(self._named(identity_id, attempt)), embedding)
+        return self._turned(self._tried_rotator(identity_id, attempt), embedding)
+
+    def _tried_rotator(self, identity_id: int, attempt: int) -> Rotator:
+        name = self._named(identity_id, attempt)
+        last = self._tried.get(identity_id)
+        if last is None or last[0] != name:
+            last = self._tried[identity_id] = name, self._make_rotator(name)
+        return last[1]
 
     def recall(
         self, identity_id: int, read: Float32Array, attempt: int, prior: IdentityPrior | None
@@ -164,7 +174,7 @@ class IdentityKeys:
             attempt: number of the key.
             prior: corrects the error of reading; None: taken as it was read.
         """
-        rotator = self._make_rotator(self._named(identity_id, attempt))
+        rotator = self._tried_rotator(identity_id, attempt)
         found = rotator.unrotate(self._space.coordinates(read))
         return found if prior is None else prior.likeliest(found)
 
@@ -176,6 +186,7 @@ class IdentityKeys:
         names = {self.scope_id(identity) for identity in identity_ids}
         self._rotators = {name: one for name, one in self._rotators.items() if name in names}
         self._attempts = {k: n for k, n in self._attempts.items() if k in identity_ids}
+        self._tried = {k: one for k, one in self._tried.items() if k in identity_ids}
 
     def norm(self, identity_id: int, embedding: Float32Array) -> float:
         """Length of the rotated coordinates before they were scaled to 1."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from engines.errors import EngineLoadError
 from engines.manifest import companion_array
 
 __all__ = ["IdentityPrior", "load_prior"]
+
+_FIGURES: Final = {"read_blocks", "read_cosine"}
 
 
 class IdentityPrior:
@@ -77,9 +80,6 @@ def load_prior(extra: Mapping[str, object], folder: Path) -> IdentityPrior | Non
     except (TypeError, ValueError) as exc:
         raise EngineLoadError(path, f"read_blocks or read_cosine is unusable: {exc}") from exc
     return IdentityPrior(rows[0], rows[1:], gain, noise)
-
-
-_FIGURES = {"read_blocks", "read_cosine"}
 
 
 def _figures(extra: Mapping[str, object], dim: int) -> tuple[Float64Array, Float64Array]:

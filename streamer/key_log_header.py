@@ -129,13 +129,7 @@ def encode_core(header: KeyLogHeader) -> bytes:
         b"\0" if header.signer is None else b"\1" + header.signer,
         bytes([SCOPES.index(header.scope)]),
         pack_str8(header.camera_id),
-        bytes(
-            [
-                rotation_code(header.rotation),
-                header.rotation_version,
-                header.level,
-            ]
-        ),
+        bytes([rotation_code(header.rotation), header.rotation_version, header.level]),
         struct.pack("<d??", header.angle_deg, header.is_sealed, header.is_assisted),
         b"\0" if header.kdf is None else b"\1" + pack_kdf(header.kdf),
         struct.pack("<II", header.width, header.height),

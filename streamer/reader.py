@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from engines.arrays import Float64Array
 from engines.embedder import FaceEmbedder
 from engines.errors import EngineLoadError
 from engines.loader import load_engine
@@ -25,6 +28,10 @@ class WantedReader:
 
     embedder: FaceEmbedder
     prior: IdentityPrior | None
+
+    def gain(self, dim: int) -> Float64Array:
+        """(K,) how much of each of `dim` coordinates is read; alike where nothing is known."""
+        return np.ones(dim) if self.prior is None else self.prior.gain
 
     def close(self) -> None:
         """Release the engine."""

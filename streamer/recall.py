@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import numpy as np
-
 from engines.arrays import Float32Array, UInt8Array
 from streamer.aligner import encoder_views
 from streamer.identity import IdentitySpace
@@ -40,8 +38,7 @@ class ReaderRecall:
 
     def __init__(self, reader: WantedReader, keys: KeyRecalls, space: IdentitySpace) -> None:
         self._reader, self._keys, self.space = reader, keys, space
-        prior = reader.prior
-        self.gain = np.ones(space.dim) if prior is None else prior.gain
+        self.gain = reader.gain(space.dim)
 
     def back(self, identity_id: int, attempt: int, seen: UInt8Array) -> Float32Array:
         """The (K,) unit coordinates that recovery finds in a new face.

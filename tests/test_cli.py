@@ -5,22 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 import pytest
 
-from engines.arrays import Float32Array, UInt8Array
+from engines.arrays import Float32Array
 from run_stream import main
 from streamer.aligner import similarity_from_landmarks
 from streamer.audit_log import verify_audit
 from streamer.cli.parser import build_parser
 from streamer.color import crop_rgb
 from streamer.config import load_config
-from streamer.demo_sample import SAMPLE_SIZE_HW
 from streamer.frames import ColorSpec
 from streamer.identity import identify
 from streamer.models import Models, load_models
@@ -267,54 +263,6 @@ def test_remuxed_video_comes_back_and_is_proven(
     assert facts["frames_proven"] == facts["frames_with_faces"] == FRAMES
     assert "later than they were recorded" in str(facts["video"])
     assert face_difference(pictures_of(run.sample), pictures_of(out)) < 4
-
-
-def scaled_copy(source_path: Path, target_path: Path, width: int, height: int) -> Path:
-    with av.open(str(source_path)) as source, av.open(str(target_path), "w") as target:
-        stream = target.add_stream("libx264", rate=25, options={"crf": "10"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 90_000)
-        for frame in source.decode(video=0):
-            small = frame.reformat(width, height)
-            small.pts, small.time_base = frame.pts, frame.time_base
-            target.mux(stream.encode(small))
-        target.mux(stream.encode(None))
-    return target_path
-
-
-@pytest.mark.parametrize("mode", ["sealed", "assisted"])
-def test_a_copy_of_half_the_size_is_recovered(run: Run, tmp_path: Path, mode: str) -> None:
-    height, width = SAMPLE_SIZE_HW
-    small = scaled_copy(run.out, tmp_path / "small.mp4", width // 2, height // 2)
-    back = tmp_path / "back.mp4"
-    assert main([
-        "recover", str(small), "--keylog", str(run.keylog), "--out", str(back),
-        "--mode", mode, "--reason", "a test", "--password-file", str(run.password_file),
-        "--quiet",
-    ]) == 0  # fmt: skip
-
-    def enlarged(path: Path) -> list[UInt8Array]:
-        luma = [picture[: height // 2] for picture in pictures_of(path)]
-        return [np.asarray(cv2.resize(one, (width, height)), np.uint8) for one in luma]
-
-    wanted = pictures_of(run.sample)
-    as_it_was = face_difference(wanted, enlarged(small))
-    assert face_difference(wanted, enlarged(back)) < as_it_was * (0.5 if mode == "sealed" else 0.8)
-
-
-def test_a_copy_of_another_shape_is_told_and_not_torn(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    small = scaled_copy(run.out, tmp_path / "small.mp4", 160, 90)
-    code = main([
-        "recover", str(small), "--keylog", str(run.keylog), "--out", str(tmp_path / "back.mp4"),
-        "--mode", "sealed", "--reason", "a test", "--password-file", str(run.password_file),
-        "--quiet",
-    ])  # fmt: skip
-    said = capsys.readouterr().err.strip()
-    assert code == 3
-    assert len(said.splitlines()) == 1
-    assert "the picture is 160x90: it was cut to another shape after it was" in said
 
 
 def test_doctor_finds_this_machine_fit(capsys: pytest.CaptureFixture[str]) -> None:

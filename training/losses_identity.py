@@ -233,10 +233,8 @@ def noisy_identity(identities: Tensor, basis: Tensor, generator: torch.Generator
     """
     c = F.normalize(identities @ basis.t(), dim=1)
     across = _across(c, generator)
-    blocks = identity_blocks(c.shape[1])
+    sizes = [end - start for start, end in identity_blocks(c.shape[1])]
+    typical = [c.new_full((n,), near) for n, near in zip(sizes, _READ_COSINES, strict=False)]
     luck = 0.8 + 0.4 * torch.rand((len(c), 1), generator=generator)
-    read = torch.ones_like(c) * _READ_COSINES[0]
-    for (start, end), near in zip(blocks, _READ_COSINES, strict=False):
-        read[:, start:end] = near
-    read = (read * luck).clamp(max=0.98)
+    read = (torch.cat(typical) * luck).clamp(max=0.98)
     return F.normalize(read * (read * c + (1.0 - read.square()).sqrt() * across), dim=1) @ basis

@@ -60,6 +60,20 @@ def test_scope_decides_how_many_keys_there_are(scope: str, names: list[str]) -> 
     assert np.allclose(first, second) == (len(names) == 1)
 
 
+def test_a_key_that_is_tried_again_and_again_is_made_once() -> None:
+    space, made = _space(), list[str]()
+    keys, z = _keys(space, "track", made), _member(space, 1)
+    for _ in range(3):
+        new = keys.propose(1, z, 2)
+        found = keys.recall(1, new, 2, None)
+        np.testing.assert_allclose(found, space.coordinates(z), atol=1e-5)
+    keys.propose(2, z, 0)
+    keys.propose(1, z, 2)
+    assert made == ["1.2", "2"]
+    keys.propose(1, z, 3)
+    assert made == ["1.2", "2", "1.3"]
+
+
 def test_mean_embedding_is_a_unit_vector() -> None:
     rows = np.eye(4, dtype=np.float32)[:2]
     mean = mean_embedding(rows)

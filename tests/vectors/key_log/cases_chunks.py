@@ -197,6 +197,12 @@ def _rewritten_cases() -> Iterator[tuple[str, Vector]]:
     none = digest[:25] + bytes(4) + digest[29:]
     yield bytes_of("digest-empty", "a segment of no frames", none, ChunkKind.PUBLIC)
     yield from _track_cases(inside)
+    yield from _summary_cases(inside)
+
+
+def _summary_cases(inside) -> Iterator[tuple[str, Vector]]:  # type: ignore[no-untyped-def]  # noqa: ANN001 - local helper
+    """Chunks whose outside does not say what is in them."""
+    data, info = ChunkKind.TRACK_DATA, ChunkKind.TRACK_INFO
     forge = Forge().put(data, make_face(0, pts=3000), tracks=0)
     yield inside("no-track", "a face before its track began", forge.finish(), "damaged")
     forge = Forge().put(info, make_track(0), tracks=2)

@@ -150,6 +150,16 @@ def recipient_cases() -> Iterator[tuple[str, Vector]]:
         "ok-mixed-key",
         case("a password and public keys; a secret key", both, password=None, secrets=(secret(2),)),
     )
+    yield from _wrong_password_cases()
+    yield from _threshold_cases()
+    two = Forge()
+    stanzas = (two.password_stanza(b"first", "a"), two.password_stanza(b"second", "b"))
+    two.access = encode_access(Access(3, stanzas))
+    body = two.start().finish().build()
+    yield "ok-two-passwords", case("the second of two passwords", body, password=b"second")
+
+
+def _wrong_password_cases() -> Iterator[tuple[str, Vector]]:
     sample = written(sample_records())
     yield (
         "wrong-password",
@@ -173,12 +183,6 @@ def recipient_cases() -> Iterator[tuple[str, Vector]]:
             password=PASSWORD + b" ",
         ),
     )
-    yield from _threshold_cases()
-    two = Forge()
-    stanzas = (two.password_stanza(b"first", "a"), two.password_stanza(b"second", "b"))
-    two.access = encode_access(Access(3, stanzas))
-    body = two.start().finish().build()
-    yield "ok-two-passwords", case("the second of two passwords", body, password=b"second")
 
 
 def _threshold_cases() -> Iterator[tuple[str, Vector]]:
