@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +17,10 @@ __all__ = ["Scale", "scale_between", "scaled_face", "scaled_planes"]
 
 # Encoders want even edges, so a copy's sides are seldom scaled by exactly the same.
 _UNEVENNESS: Final = 0.02
+# What of a 2 x 2 square may lie outside of a region: the rounding of a scale.
+_EDGE_SLACK: Final = 1e-3
+# The blur of a smaller copy, in pixels of the recording per pixel of the copy.
+_BLUR_PER_STEP: Final = 0.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +75,57 @@ def scaled_planes(
         scale: of the copy.
 
     Returns:
-        The region, even again, and its left and top edge in the copy.
+        What of the region the copy has in whole 2 x 2 squares, and its left and top edge there.
     """
     height, width = planes.y.shape
-    left, right = _even(x * scale.x), _even((x + width) * scale.x)
-    top, bottom = _even(y * scale.y), _even((y + height) * scale.y)
-    size = max(2, right - left), max(2, bottom - top)
-    half = size[0] // 2, size[1] // 2
-    made = Planes(_resized(planes.y, size), _resized(planes.u, half), _resized(planes.v, half))
+    left, columns = _squares(x * scale.x, (x + width) * scale.x)
+    top, rows = _squares(y * scale.y, (y + height) * scale.y)
+    luma = left - x * scale.x, top - y * scale.y
+    chroma = luma[0] / 2, luma[1] / 2
+    made = Planes(
+        _resampled(planes.y, scale, luma, (columns, rows)),
+        _resampled(planes.u, scale, chroma, (columns // 2, rows // 2)),
+        _resampled(planes.v, scale, chroma, (columns // 2, rows // 2)),
+    )
     return made, (left, top)
 
 
-def _even(value: float) -> int:
-    return 2 * round(value / 2)
+def _squares(start: float, end: float) -> tuple[int, int]:
+    """The first even pixel from an edge on, and an even number that follow; at least one pair."""
+    first = math.ceil(start / 2 - _EDGE_SLACK)
+    last = math.floor(end / 2 + _EDGE_SLACK)
+    if first >= last:
+        first = math.floor((start + end) / 4)
+        last = first + 1
+    return 2 * first, 2 * (last - first)
 
 
-def _resized(plane: UInt8Array, size_wh: tuple[int, int]) -> UInt8Array:
-    shrinks = size_wh[0] < plane.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(plane, size_wh, interpolation=how), np.uint8)
+def _resampled(
+    plane: UInt8Array, scale: Scale, offset_xy: tuple[float, float], size_wh: tuple[int, int]
+) -> UInt8Array:
+    """A plane at exact places: whole pixels would move a face by up to one.
+
+    Args:
+        plane: of the recording.
+        scale: of the copy.
+        offset_xy: from the plane's corner to that of what is made, in pixels of the copy.
+        size_wh: of what is made.
+    """
+    steps = 1.0 / scale.x, 1.0 / scale.y
+    blur_px = [_BLUR_PER_STEP * math.sqrt(max(0.0, step * step - 1.0)) for step in steps]
+    if max(blur_px) > 0.0:
+        smallest = 1e-3
+        plane = np.asarray(
+            cv2.GaussianBlur(
+                plane, (0, 0), max(blur_px[0], smallest), sigmaY=max(blur_px[1], smallest),
+                borderType=cv2.BORDER_REPLICATE,
+            ),
+            np.uint8,
+        )  # fmt: skip
+    starts = [(offset + 0.5) * step - 0.5 for offset, step in zip(offset_xy, steps, strict=True)]
+    matrix = np.array([[steps[0], 0.0, starts[0]], [0.0, steps[1], starts[1]]])
+    made = cv2.warpAffine(
+        plane, matrix, size_wh, flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    return np.asarray(made, np.uint8)

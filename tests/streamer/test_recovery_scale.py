@@ -47,6 +47,31 @@ def test_a_region_is_scaled_with_its_place(
     assert abs(float(made.y.mean()) - float(ramp.mean())) < 1.5
 
 
+@pytest.mark.parametrize("x", [10, 12, 14])
+def test_a_region_lands_where_the_whole_picture_would_have_it(x: int) -> None:
+    """Half a pixel off is more than what the recovery itself gets wrong."""
+    scale = Scale(0.3, 0.5)
+    columns, rows = np.meshgrid(np.arange(120) + 0.5, np.arange(40) + 0.5)
+    waves = 128 + 60 * np.sin(columns / 5) + 40 * np.cos(rows / 4)
+    at_copy = np.meshgrid((np.arange(36) + 0.5) / scale.x, (np.arange(20) + 0.5) / scale.y)
+    wanted = 128 + 60 * np.sin(at_copy[0] / 5) + 40 * np.cos(at_copy[1] / 4)
+    region = waves[6:36, x : x + 90].astype(np.uint8)
+    half = np.full((15, 45), 128, np.uint8)
+    made, (left, top) = scaled_planes(Planes(region, half, half), x=x, y=6, scale=scale)
+    height, width = made.y.shape
+    found = wanted[top : top + height, left : left + width]
+    inner = np.s_[1:-1, 1:-1]
+    assert np.abs(made.y[inner] - found[inner]).mean() < 7.0  # half a pixel: 15 and more
+
+
+def test_a_tiny_region_at_the_edge_stays_inside() -> None:
+    plane = np.zeros((2, 2), np.uint8)
+    made, (left, _) = scaled_planes(
+        Planes(plane, plane[:1, :1], plane[:1, :1]), x=1278, y=0, scale=Scale(850 / 1280, 0.66)
+    )
+    assert (left, made.y.shape) == (848, (2, 2))
+
+
 def test_a_tiny_region_keeps_a_pixel_of_colour() -> None:
     plane = np.zeros((2, 2), np.uint8)
     made, _ = scaled_planes(
