@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from engines.arrays import Float32Array, Float64Array
 
-__all__ = ["box_overlaps", "box_sides_px", "contained_ratios", "match_boxes"]
+__all__ = ["box_overlaps", "box_sides_px", "contained_ratios", "match_boxes", "paired_overlaps"]
 
 _FORBIDDEN: Final = 1e6
 _IOU_WEIGHT: Final = 0.6
@@ -34,6 +34,14 @@ def box_overlaps(first: Float32Array, second: Float32Array) -> Float64Array:
     shared = _intersections(first, second)
     areas = box_sides_px(first)[:, None] ** 2 + box_sides_px(second)[None] ** 2 - shared
     return np.asarray(shared / areas)
+
+
+def paired_overlaps(first: Float32Array, second: Float32Array) -> Float64Array:
+    """Intersection over union of each of (N, 4) boxes with its partner: (N,) float64."""
+    low = np.maximum(first[:, :2], second[:, :2])
+    high = np.minimum(first[:, 2:], second[:, 2:])
+    shared = np.maximum(high - low, 0).prod(-1).astype(np.float64)
+    return np.asarray(shared / (box_sides_px(first) ** 2 + box_sides_px(second) ** 2 - shared))
 
 
 def contained_ratios(first: Float32Array, second: Float32Array) -> Float64Array:

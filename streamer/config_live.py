@@ -41,6 +41,13 @@ class LiveConfig(ConfigModel):
         default=2.0, ge=1.5, le=3600, description="a made picture after so much silence; none: no"
     )
     stub_fps: float = Field(default=2.0, gt=0, le=25)
+    reuse_after_s: float | None = Field(
+        default=0.08,
+        ge=0,
+        le=60,
+        description="a frame later than that may show the last face again where nothing moved; "
+        "none: never",
+    )
     smaller_input: bool = Field(
         default=False,
         description="under overload the detector may get a smaller picture, and miss small faces",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.arrays import Float32Array, Float64Array
-from streamer.association import box_overlaps, box_sides_px
+from streamer.association import box_sides_px, paired_overlaps
 from streamer.track_table import Observations
 
 __all__ = ["ExtensionOptions", "absorb_loose", "extension_boxes"]
@@ -116,46 +116,69 @@ def absorb_loose(
     order = slice(None, None, -step)
     track_times, track_boxes = times_s[seen.frames][order][:15], seen.boxes_xyxy_px[order][:15]
     found: list[int] = []
-    frame = last + step
-    while 0 <= frame < len(times_s) and shots[frame] == shots[last]:
-        is_far = abs(times_s[frame] - times_s[last]) > reach_s
-        if is_far and abs(frame - last) > options.min_frames:
+    while True:
+        end = _reach(last, times_s, shots, options, reach_s=reach_s, step=step)
+        low, high = np.searchsorted(loose.frames, sorted((last + max(step, 0), end + max(step, 0))))
+        row = _continuing(loose, (int(low), int(high)), track_times, track_boxes, times_s, options)
+        if row is None:
             break
-        row = _continuing(loose, frame, track_times, track_boxes, times_s[frame], options)
-        if row is not None:
-            found.append(row)
-            last = frame
-            track_times = np.concatenate([times_s[frame : frame + 1], track_times])
-            track_boxes = np.concatenate([loose.boxes_xyxy_px[row : row + 1], track_boxes])
-        frame += step
+        found.append(row)
+        last = int(loose.frames[row])
+        track_times = np.concatenate([times_s[last : last + 1], track_times])
+        track_boxes = np.concatenate([loose.boxes_xyxy_px[row : row + 1], track_boxes])
     return _joined(seen, loose, found, step) if found else seen
+
+
+def _reach(
+    last: int,
+    times_s: Float64Array,
+    shots: NDArray[np.int64],
+    options: ExtensionOptions,
+    *,
+    reach_s: float,
+    step: int,
+) -> int:
+    """The farthest frame in which a track that was seen in frame ``last`` may go on."""
+    frames = np.arange(last + step, len(times_s) if step > 0 else -1, step)
+    may = (shots[frames] == shots[last]) & (
+        (np.abs(times_s[frames] - times_s[last]) <= reach_s)
+        | (np.abs(frames - last) <= options.min_frames)
+    )
+    return last + step * int(np.logical_and.accumulate(may).sum())
 
 
 def _continuing(
     loose: Observations,
-    frame: int,
+    rows: tuple[int, int],
     track_times_s: Float64Array,
     track_boxes_xyxy_px: Float32Array,
-    time_s: float,
+    times_s: Float64Array,
     options: ExtensionOptions,
 ) -> int | None:
-    """The row of the loose detection of a frame that continues a track, if there is one."""
-    low, high = np.searchsorted(loose.frames, [frame, frame + 1])
-    if low == high:
+    """Of some rows of the loose detections, all beyond the track's end, the one that continues it.
+
+    Of several frames the nearest one counts.
+    """
+    low, high = rows
+    if low >= high:
         return None
     boxes = loose.boxes_xyxy_px[low:high]
-    boxes64 = track_boxes_xyxy_px.astype(np.float64)
-    expected, _ = extension_boxes(track_times_s, boxes64, np.array([time_s]), options)
-    overlap = box_overlaps(expected.astype(np.float32), boxes)[0]
+    frame_s = times_s[loose.frames[low:high]]
+    expected, _ = extension_boxes(
+        track_times_s, track_boxes_xyxy_px.astype(np.float64), frame_s, options
+    )
+    overlap = paired_overlaps(expected.astype(np.float32), boxes)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    side = box_sides_px(expected)[0]
-    apart = np.linalg.norm(centres - (expected[0, :2] + expected[0, 2:]) / 2, axis=1) / side
-    ratio = box_sides_px(boxes) / side
+    sides = box_sides_px(expected)
+    apart = np.linalg.norm(centres - (expected[:, :2] + expected[:, 2:]) / 2, axis=1) / sides
+    ratio = box_sides_px(boxes) / sides
     fits = (overlap >= options.absorb_iou) | (apart <= options.absorb_gate_ratio)
     fits &= (ratio > 0.6) & (ratio < 1.7) & (loose.scores[low:high] >= options.absorb_score)
     if not fits.any():
         return None
-    return int(low) + int(np.argmax(np.where(fits, overlap - apart, -np.inf)))
+    waits_s = np.where(fits, np.abs(frame_s - track_times_s[0]), np.inf)
+    fits &= waits_s == waits_s.min()
+    return low + int(np.argmax(np.where(fits, overlap - apart, -np.inf)))
 
 
 def _joined(seen: Observations, loose: Observations, rows: list[int], step: int) -> Observations:

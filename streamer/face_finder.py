@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +18,7 @@ __all__ = ["FaceFinder", "input_side_px"]
 
 # Detections too weak to continue a track still keep a track's end covered where it expects them.
 _LOOSEST_SCORE: Final = 0.15
+_STRIDE_PX: Final = 32  # of the detector: sides of its input are multiples of it
 _CODES: Final = {
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,
     180: cv2.ROTATE_180,
@@ -40,6 +42,21 @@ def _turned(pixels: UInt8Array, rotation_deg: int) -> UInt8Array:
     turned = [cv2.rotate(plane, _CODES[rotation_deg]) for plane in planes]
     out_width = turned[0].shape[1]
     return np.concatenate([plane.reshape(-1, out_width) for plane in turned])
+
+
+def _part_of(frame: Frame, part_xyxy_px: tuple[int, int, int, int]) -> UInt8Array:
+    """A part of a frame as I420; its edges move out to the next multiple of four pixels."""
+    height, width = frame.size_hw
+    x1, y1 = (value // 4 * 4 for value in part_xyxy_px[:2])
+    # An edge that is no multiple of four loses what is left of it to the even picture.
+    x2, y2 = (
+        max(start + 4, min(math.ceil(end / 4), whole // 4) * 4)
+        for start, end, whole in zip((x1, y1), part_xyxy_px[2:], (width, height), strict=True)
+    )
+    luma = frame.pixels[y1:y2, x1:x2]
+    chroma = frame.pixels[height:].reshape(2, height // 2, width // 2)
+    halves = chroma[:, y1 // 2 : y2 // 2, x1 // 2 : x2 // 2]
+    return np.concatenate([luma, halves.reshape(-1, x2 - x1)])
 
 
 def _points_back(points: Float32Array, size_hw: tuple[int, int], rotation_deg: int) -> Float32Array:
@@ -91,6 +108,25 @@ class FaceFinder:
             long_side_px=self._long_side_px,
         )[0]
         return self._back(found, frame.size_hw) if self._rotation_deg else found
+
+    def sees_any(self, frame: Frame, part_xyxy_px: tuple[int, int, int, int]) -> bool:
+        """Whether anything in a part of a frame might be a face, at the scale of the whole frame.
+
+        Args:
+            frame: the frame.
+            part_xyxy_px: left, top, right and bottom edge in pixels as they are stored.
+        """
+        pixels = _part_of(frame, part_xyxy_px)
+        if self._rotation_deg:
+            pixels = _turned(pixels, self._rotation_deg)
+        scale = self._long_side_px / max(frame.size_hw)
+        side_px = max(pixels.shape[0] * 2 // 3, pixels.shape[1]) * scale
+        found = self._detector.detect_i420(
+            [pixels],
+            threshold=min(self._detector.settings.keep_threshold, _LOOSEST_SCORE),
+            long_side_px=math.ceil(side_px / _STRIDE_PX) * _STRIDE_PX,
+        )[0]
+        return len(found) > 0
 
     def refine(self, frame: Frame, found: Detections) -> Detections:
         """The same faces with the landmarks that they have in this frame.

@@ -15,6 +15,7 @@ from streamer.config import AppConfig
 from streamer.disguise import Disguise, KeyProposals, Recall
 from streamer.extension import ExtensionOptions
 from streamer.face_finder import FaceFinder, input_side_px
+from streamer.face_reuse import FaceReuse
 from streamer.likeness import LikenessGuard
 from streamer.live_source import LiveOptions
 from streamer.look_back import LookBackOptions
@@ -95,6 +96,7 @@ def make_renderer(
     seal: bool,
     notices: Notices,
     observer: RenderObserver | None = None,
+    reuse: FaceReuse | None = None,
 ) -> Renderer:
     """What draws the frames.
 
@@ -106,6 +108,7 @@ def make_renderer(
         seal: keep the original regions for the key log.
         notices: told when the generator fails.
         observer: told each time it fails or a guard refuses a face.
+        reuse: lets late frames show faces of the frame before.
     """
     limit = config.cover.most_alike
     guard = LikenessGuard(models.embedder, originals, most_alike=limit) if limit < 1 else None
@@ -118,6 +121,7 @@ def make_renderer(
         is_lossless=config.keylog.lossless,
         notices=notices,
         observer=observer,
+        reuse=reuse,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from engines.arrays import Float32Array
 from streamer.config import AppConfig
+from streamer.face_reuse import FaceReuse
 from streamer.frames import Frame
 from streamer.job_options import make_blender, make_renderer
 from streamer.key_log import Note
@@ -33,6 +34,7 @@ class LiveDraw:
         seal: keep the original regions for the key log.
         notices: told when the generator fails.
         observer: told each time it fails or a guard refuses a face.
+        age_s: seconds since a frame arrived, None if nobody knows.
 
     Raises:
         ConfigError: a reference picture cannot be used.
@@ -46,12 +48,14 @@ class LiveDraw:
         seal: bool,
         notices: Notices,
         observer: RenderObserver,
+        age_s: Callable[[Frame], float | None],
     ) -> None:
+        self._age_s, self._late_after_s = age_s, config.live.reuse_after_s
         self._targets: dict[int, Float32Array] = {}
         self._originals: dict[int, Float32Array] = {}
         self._renderer = make_renderer(
             config, models, targets=self._targets, originals=self._originals,
-            seal=seal, notices=notices, observer=observer,
+            seal=seal, notices=notices, observer=observer, reuse=FaceReuse(),
         )  # fmt: skip
         self._blender = make_blender(config)
         self._people = people_rule(
@@ -88,7 +92,12 @@ class LiveDraw:
             plan, shown = self._people.apply(item.frame, plan)
             for one in shown:
                 yield _shown_note(one, item.frame)
-        yield self._renderer.render(item.frame, plan)
+        yield self._renderer.render(item.frame, plan, is_late=self._is_late(item))
+
+    def _is_late(self, item: FrameToDraw) -> bool:
+        age_s = self._age_s(item.frame)
+        after_s = self._late_after_s
+        return after_s is not None and age_s is not None and age_s - item.held_s > after_s
 
 
 def _shown_note(shown: Shown, frame: Frame) -> Note:

@@ -39,11 +39,13 @@ class FrameToDraw:
         frame: the frame.
         plan: all its faces.
         new_faces: identity -> what it is drawn with; a face of another identity is covered.
+        held_s: how much of its age is look-back, the time between it and the newest frame.
     """
 
     frame: Frame
     plan: FramePlan
     new_faces: Mapping[int, NewFace]
+    held_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

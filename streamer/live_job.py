@@ -20,6 +20,7 @@ from streamer.job_options import sink_options
 from streamer.key_log import Note
 from streamer.key_rotation import KeyRotation
 from streamer.latency import LatencyHistogram
+from streamer.live_arrivals import Arrivals
 from streamer.live_draw import LiveDraw
 from streamer.live_items import Drawn, Found, Stub, TracksEnded
 from streamer.live_log import LiveLog
@@ -95,7 +96,7 @@ class _LiveJob:
             self.sink, self.log, self._plan, info,
             segment_s=config.output.segment_s, clock=time.time,
         )  # fmt: skip
-        self._arrived_s: dict[int, float] = {}
+        self._arrivals = Arrivals(now)
         self.incoming: Channel[LiveItem] = Channel(
             _WAITING, drop_oldest=True, may_drop=lambda item: isinstance(item, Frame)
         )
@@ -106,8 +107,9 @@ class _LiveJob:
             status=status, dropped=lambda: self.incoming.dropped, now=now,
         )  # fmt: skip
         self._draw_stage = LiveDraw(
-            models, config, seal=self.log.is_sealing, notices=self.notices, observer=status
-        )
+            models, config, seal=self.log.is_sealing, notices=self.notices,
+            observer=status, age_s=self._arrivals.age_s,
+        )  # fmt: skip
         self.latency = LatencyHistogram()
         self.replaced = self.covered = self.stubs = 0
 
@@ -155,7 +157,7 @@ class _LiveJob:
     def _read(self) -> None:
         for item in self.source:
             if isinstance(item, Frame):
-                self._arrived_s[item.index] = self._now()
+                self._arrivals.add(item)
                 self._status.arrived()
             elif isinstance(item, Reconnected):
                 self._status.reconnected()
@@ -205,7 +207,7 @@ class _LiveJob:
 
     def _write_frame(self, item: RenderedFrame) -> None:
         result = item.result
-        arrived_s = self._arrival_of(result.frame.index)
+        arrived_s = self._arrivals.take(result.frame.index)
         if not self._writer.put(result.frame, item.records, arrived_s=arrived_s):
             return
         latency_s = None if arrived_s is None else self._now() - arrived_s
@@ -220,12 +222,6 @@ class _LiveJob:
         faces = len(result.replaced) + len(result.filled)
         tracks = self.process.tracks.track_count
         self._progress.update(Tick("live", self.sink.frames_written, None, faces, tracks))
-
-    def _arrival_of(self, index: int) -> float | None:
-        # Dropped frames never come out; their arrival times must not pile up.
-        for old in [key for key in list(self._arrived_s) if key < index]:
-            self._arrived_s.pop(old, None)
-        return self._arrived_s.pop(index, None)
 
 
 def anonymize_live(

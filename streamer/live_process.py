@@ -191,7 +191,8 @@ class LiveProcess:
     def _leave(self, planned: Sequence[PlannedFrame]) -> Iterator[Found]:
         new_faces = self._new_faces() if planned else {}
         for one in planned:
-            yield FrameToDraw(one.frame, one.plan, new_faces)
+            held_s = 0.0 if self._last is None else self._last.time_s - one.frame.time_s
+            yield FrameToDraw(one.frame, one.plan, new_faces, held_s)
         ended, self.tracks.ended = tuple(self.tracks.ended), []
         if ended:
             # Who comes back later is protected anew, since the log forgets them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from engines.face_mask import core_mask, face_mask
 from engines.generator import FaceGenerator
 from streamer.blender import Blender, BlendResult
 from streamer.color import crop_rgb
+from streamer.face_reuse import DrawnFace, FaceReuse
 from streamer.frames import Frame, GeneratedFace
 from streamer.key_log_records import Face, Record
 from streamer.likeness import LikenessGuard
@@ -75,7 +76,7 @@ def is_replaced(crop: UInt8Array, face: UInt8Array, mask: Float32Array) -> bool:
 
 
 class Renderer:
-    """Renders frames. Safe to call from several threads if the generator's engine is.
+    """Renders frames. Safe to call from several threads if the generator's engine is, without reuse.
 
     Args:
         generator: E_attr and G.
@@ -87,6 +88,7 @@ class Renderer:
         is_lossless: keep every bit of them.
         notices: told when the generator fails.
         observer: told each time it fails or a guard refuses a face.
+        reuse: lets late frames show faces of the frame before; None: each frame is drawn.
     """
 
     def __init__(
@@ -100,7 +102,9 @@ class Renderer:
         notices: Notices,
         observer: RenderObserver | None = None,
         is_lossless: bool = False,
+        reuse: FaceReuse | None = None,
     ) -> None:
+        self._reuse = reuse
         self._guard = guard
         self._observer = observer
         self._generator = generator
@@ -110,13 +114,18 @@ class Renderer:
         self._is_lossless = is_lossless
         self._notices = notices
 
-    def render(self, frame: Frame, plan: FramePlan) -> RenderedFrame:
+    def render(self, frame: Frame, plan: FramePlan, *, is_late: bool = False) -> RenderedFrame:
         """Anonymise one frame.
+
+        Args:
+            frame: the frame.
+            plan: all its faces.
+            is_late: faces that were drawn a frame ago may serve once more, where that is safe.
 
         Raises:
             CoverageError: a face cannot be covered.
         """
-        result = self._blender.blend(frame, plan, self._generate(frame, plan))
+        result = self._blender.blend(frame, plan, self._generate(frame, plan, is_late=is_late))
         records: list[Record] = []
         for face in plan:
             records.append(_face_record(frame, face, result))
@@ -133,7 +142,9 @@ class Renderer:
                 )
         return RenderedFrame(result, tuple(records))
 
-    def _generate(self, frame: Frame, plan: FramePlan) -> dict[int, GeneratedFace]:
+    def _generate(
+        self, frame: Frame, plan: FramePlan, *, is_late: bool
+    ) -> dict[int, GeneratedFace]:
         wanted = [
             (face, face.frame_from_crop)
             for face in plan
@@ -147,9 +158,10 @@ class Renderer:
         )
         targets = np.stack([self._identities[face.identity_id] for face, _ in wanted])
         try:
-            faces, alphas = self._generator.generate(crops, targets)
-            masks = alphas * face_mask(size)
             whose = [(face.track_id, face.identity_id) for face, _ in wanted]
+            faces, masks = self._drawn(
+                crops, targets, [track for track, _ in whose], frame.time_s, is_late=is_late
+            )
             alike = [False] * len(wanted)
             if self._guard is not None:
                 alike = self._guard.rejects(crops, faces, masks, whose, frame_index=frame.index)
@@ -168,6 +180,37 @@ class Renderer:
         if self._observer is not None and len(usable) < len(wanted):
             self._observer.guard_rejected(len(wanted) - len(usable))
         return usable
+
+    def _drawn(
+        self,
+        crops: UInt8Array,
+        targets: Float32Array,
+        tracks: Sequence[int],
+        time_s: float,
+        *,
+        is_late: bool,
+    ) -> tuple[UInt8Array, Float32Array]:
+        """New faces and their masks; of late frames as few new ones as possible."""
+        reuse, size = self._reuse, self._generator.crop_size_px
+        faces, masks = np.empty_like(crops), np.empty(crops.shape[:3], np.float32)
+        fresh = []
+        for row, track in enumerate(tracks):
+            last = None
+            if reuse is not None and is_late:
+                last = reuse.find(track, time_s=time_s, target=targets[row], crop=crops[row])
+            if last is None:
+                fresh.append(row)
+            else:
+                faces[row], masks[row] = last.face, last.mask
+        if fresh:
+            faces[fresh], alphas = self._generator.generate(crops[fresh], targets[fresh])
+            masks[fresh] = alphas * face_mask(size)
+        if reuse is not None:
+            reuse.keep(tracks)
+            for row in fresh:
+                one = DrawnFace(time_s, targets[row], crops[row], faces[row], masks[row])
+                reuse.remember(tracks[row], one)
+        return faces, masks
 
 
 def _face_record(frame: Frame, face: PlannedFace, result: BlendResult) -> Face:

@@ -3,11 +3,14 @@
 A look costs ten times as much as everything else of the first pass. Boxes between two looks are
 interpolated when all of this holds, otherwise the middle frame is looked at too: both looks see
 the same faces in nearly the same places, and no frame between them shows anything, in any place,
-that is not on the way from the one to the other. Landmarks are found in each frame all the same.
+that is not on the way from the one to the other. Where only a small part does, such as a clock that
+the camera writes into the picture, that part alone is looked at, and must be without faces.
+Landmarks are found in each frame all the same.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,6 +44,7 @@ class SparseOptions:
         far_iou: the same with more frames between.
         most_surprise: by which a cell of a frame's thumbnail may be off the line between those of
             the looks, in grey values: whatever comes and goes in between shows here.
+        part_ratio: a part of the frame up to so much of its area is looked at alone.
     """
 
     stride: int = 2
@@ -49,6 +53,7 @@ class SparseOptions:
     near_iou: float = 0.6
     far_iou: float = 0.75
     most_surprise: float = 20.0
+    part_ratio: float = 0.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +75,8 @@ class _Finder(Protocol):
     def find(self, frame: Frame) -> Detections: ...
 
     def refine(self, frame: Frame, found: Detections) -> Detections: ...
+
+    def sees_any(self, frame: Frame, part_xyxy_px: tuple[int, int, int, int]) -> bool: ...
 
 
 class SparseFinder:
@@ -125,20 +132,52 @@ class SparseFinder:
         if not 0 < end_s - begin_s <= options.longest_s:
             return None
         shares = [(sample.frame.time_s - begin_s) / (end_s - begin_s) for sample in samples]
-        for sample, share in zip(samples, shares, strict=True):
-            expected = first[0].picture + share * (last[0].picture - first[0].picture)
-            if float(np.abs(sample.picture - expected).max()) > options.most_surprise:
-                return None
         min_iou = options.near_iou if len(samples) == 1 else options.far_iou
         found = interpolated(
             first[1], last[1], shares, sure_score=options.sure_score, min_iou=min_iou
         )
         if found is None:
             return None
+        for sample, share in zip(samples, shares, strict=True):
+            expected = first[0].picture + share * (last[0].picture - first[0].picture)
+            if self._may_show_more(sample, np.abs(sample.picture - expected)):
+                return None
         return [
             self._finder.refine(sample.frame, faces)
             for sample, faces in zip(samples, found, strict=True)
         ]
+
+    def _may_show_more(self, sample: Sample, surprise: Float32Array) -> bool:
+        """Whether there may be a face in a frame that was in neither look."""
+        part = _part(surprise > self.options.most_surprise)
+        if part is None:
+            return False
+        height, width = surprise.shape
+        x1, y1, x2, y2 = part
+        if (x2 - x1) * (y2 - y1) > self.options.part_ratio * height * width:
+            return True
+        rows, columns = sample.frame.size_hw
+        across, down = columns / width, rows / height
+        within = int(x1 * across), int(y1 * down), math.ceil(x2 * across), math.ceil(y2 * down)
+        return self._finder.sees_any(sample.frame, within)
+
+
+def _part(cells: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """The box (x1, y1, x2, y2) of some cells and their surroundings; None if there are none.
+
+    Of a face that has come, only a part may differ from what was there, so the box is grown on each
+    side by its own size, and by two cells at least.
+    """
+    if not cells.any():
+        return None
+    ends = []
+    for axis in (1, 0):
+        found = np.flatnonzero(cells.any(axis=1 - axis))
+        start, end = int(found[0]), int(found[-1]) + 1
+        margin = max(2, end - start)
+        ends.append((max(0, start - margin), min(cells.shape[axis], end + margin)))
+    (x1, x2), (y1, y2) = ends
+    return x1, y1, x2, y2
 
 
 class Looks:

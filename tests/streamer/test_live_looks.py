@@ -41,6 +41,9 @@ class _Finder:
     def refine(self, one: Frame, found: Detections) -> Detections:
         return found
 
+    def sees_any(self, one: Frame, part_xyxy_px: tuple[int, int, int, int]) -> bool:
+        raise AssertionError("nothing changes in these pictures but everything")
+
 
 def looks(finder: Any, *, stride: int = 2) -> LiveLooks:  # noqa: ANN401 - stands in for a network
     return LiveLooks(finder, SparseOptions(stride=stride))

@@ -71,6 +71,7 @@ class _Job:
     ) -> None:
         self.now_s = 100.0
         self.detector = _Detector()
+        self.engine = generator_engine(inverting)
         embedder = FaceEmbedder(
             FakeEngine(
                 (TensorSpec("x", (None, 3, 112, 112), "float32"),),
@@ -81,7 +82,7 @@ class _Job:
         models: Any = SimpleNamespace(
             detector=self.detector,
             embedder=embedder,
-            generator=FaceGenerator(generator_engine(inverting)),
+            generator=FaceGenerator(self.engine),
             space=IdentitySpace(np.eye(512, dtype=np.float32)),
             hashes=(),
         )
@@ -105,8 +106,11 @@ class _Job:
             INFO, models, config, self.log,
             status=status, dropped=lambda: 0, now=lambda: self.now_s,
         )  # fmt: skip
-        self.draw = LiveDraw(models, config, seal=False, notices=notices, observer=status)
+        self.draw = LiveDraw(
+            models, config, seal=False, notices=notices, observer=status, age_s=lambda _: self.age_s
+        )
         self.pts = 0
+        self.age_s = 0.0
         self.ended: list[int] = []
         self.filled: list[int] = []
         self.replaced: list[int] = []
@@ -122,6 +126,12 @@ class _Job:
                 self._write(item)
             self.pts += 1
             self.now_s += 1 / RATE_HZ
+
+    def generated(self, seconds: float) -> int:
+        """Show the face, and say how often the generator was asked."""
+        before = self.engine.calls
+        self.show(seconds, is_there=True)
+        return self.engine.calls - before
 
     def wait(self, seconds: float) -> None:
         """Nothing comes from the camera."""
@@ -252,3 +262,14 @@ def test_a_frame_that_was_planned_before_a_face_was_known_is_covered(tmp_path: P
     assert isinstance(unknown, RenderedFrame)
     assert (len(known.result.replaced), len(known.result.filled)) == (1, 0)
     assert (len(unknown.result.replaced), len(unknown.result.filled)) == (0, 1)
+
+
+def test_only_frames_that_are_late_beyond_the_look_back_show_a_face_again(tmp_path: Path) -> None:
+    job = _Job(tmp_path / "yard.vskl", most_alike=1.0)
+    job.show(1.0, is_there=True)
+    assert job.generated(1.0) == RATE_HZ
+    job.age_s = 0.2
+    assert job.generated(1.0) < RATE_HZ / 2
+    assert job.replaced[-RATE_HZ:] == [1] * RATE_HZ
+    job.age_s = 0.05
+    assert job.generated(1.0) == RATE_HZ

@@ -32,6 +32,8 @@ class FakeFinder:
         self._truth = truth
         self.looked: list[int] = []
         self.refined: list[int] = []
+        self.parts: list[tuple[int, int, int, int]] = []
+        self.is_part_empty = True
 
     def find(self, frame: Frame) -> Detections:
         self.looked.append(frame.index)
@@ -40,6 +42,10 @@ class FakeFinder:
     def refine(self, frame: Frame, found: Detections) -> Detections:
         self.refined.append(frame.index)
         return replace(found, landmarks_px=self._truth(frame.index).landmarks_px)
+
+    def sees_any(self, frame: Frame, part_xyxy_px: tuple[int, int, int, int]) -> bool:
+        self.parts.append(part_xyxy_px)
+        return not self.is_part_empty
 
 
 def sample(index: int, *, grey: float = 90.0) -> Sample:
@@ -84,6 +90,30 @@ def test_something_that_only_flashes_up_is_looked_for() -> None:
     found = between(finder, odd=1)
     assert 1 in finder.looked
     assert len(found[0]) == 1
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_where_little_has_changed_only_that_part_is_looked_at(is_empty: bool) -> None:
+    """A clock in the picture costs a hundredth of a look, and a face in its place is found."""
+    finder = FakeFinder(lambda index: faces((10, 20, 0.8)))
+    finder.is_part_empty = is_empty
+    samples = [sample(i) for i in range(3)]
+    samples[1].picture[16:18, 1:4] += 60.0
+    sparse = SparseFinder(finder, OPTIONS)
+    look = faces((10, 20, 0.8))
+    sparse.between((samples[0], look), [samples[1]], (samples[2], look))
+    # Three cells and as many on each side; two and as many above; the picture ends below.
+    assert finder.parts == [(0, 186, 70, 240)]
+    assert finder.looked == ([] if is_empty else [1])
+
+
+def test_where_much_has_changed_everything_is_looked_at() -> None:
+    finder = FakeFinder(lambda index: faces((10, 20, 0.8)))
+    samples = [sample(i) for i in range(3)]
+    samples[1].picture[2:16:6, 3:30:8] += 60.0
+    look = faces((10, 20, 0.8))
+    SparseFinder(finder, OPTIONS).between((samples[0], look), [samples[1]], (samples[2], look))
+    assert (finder.parts, finder.looked) == ([], [1])
 
 
 def test_weak_finds_of_either_look_stay() -> None:
