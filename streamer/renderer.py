@@ -76,7 +76,7 @@ def is_replaced(crop: UInt8Array, face: UInt8Array, mask: Float32Array) -> bool:
 
 
 class Renderer:
-    """Renders frames. Safe to call from several threads if the generator's engine is, without reuse.
+    """Renders frames. Without reuse safe to call from several threads if the engine is.
 
     Args:
         generator: E_attr and G.

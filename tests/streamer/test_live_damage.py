@@ -75,6 +75,9 @@ class _Detector:
             raise self._error
         return self._detector.detect_i420(frames, **options)  # type: ignore[arg-type] # passed on
 
+    def refine(self, luma: UInt8Array, found: Detections) -> Detections:
+        return self._detector.refine(luma, found)
+
 
 def _failing_detector(fails: Callable[[int], bool], error: Exception) -> Change:
     def change(models: Models) -> Models:
