@@ -54,9 +54,11 @@ class _Watch:
             self.found.append(frame.index)
             return push(tracks, frame, found)
 
-        def watched_render(renderer: Renderer, frame: Frame, plan: FramePlan) -> RenderedFrame:
+        def watched_render(
+            renderer: Renderer, frame: Frame, plan: FramePlan, *, is_late: bool
+        ) -> RenderedFrame:
             self.before()
-            rendered = render(renderer, frame, plan)
+            rendered = render(renderer, frame, plan, is_late=is_late)
             self.drawn.append(frame.index)
             return rendered
 
