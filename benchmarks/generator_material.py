@@ -16,7 +16,9 @@ from engines.generator import FaceGenerator
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.config import AppConfig
+from streamer.face_looks import FaceLooks
 from streamer.identity import IdentitySpace, load_identity_space
+from streamer.models import load_models
 from streamer.reader import open_reader
 from streamer.rotation_kinds import RotationKind
 from streamer.rotator import Rotator, angle_for_level, make_rotator
@@ -98,6 +100,7 @@ class Product:
         self.generator = FaceGenerator(load_engine(self.manifest, provider="cpu", threads=threads))
         drawn_by = self.manifest.extra.get("made_from_sha256", self.manifest.sha256)
         config = AppConfig.model_validate({"identity": {"generator": str(generator)}})
+        self._looks = FaceLooks(load_models(config, threads=threads).detector)
         self._reader = open_reader(config, drawn_by=bytes.fromhex(drawn_by))
         self.has_reader = self._reader is not None
         self._space: IdentitySpace = load_identity_space(self.manifest.extra, generator.parent)
@@ -114,6 +117,10 @@ class Product:
     def embed(self, crops: UInt8Array) -> Float32Array:
         """(N, 160, 160, 3) uint8 RGB to (N, 512)."""
         return self._embedder.embed(np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE]))
+
+    def looks(self, crops: UInt8Array) -> Float32Array:
+        """How sure the detector is of each face, (N, 160, 160, 3) uint8 RGB to (N,)."""
+        return self._looks.of(crops)
 
     def read(self, crops: UInt8Array) -> Float32Array:
         """Wanted identities out of new faces, (N, 160, 160, 3) uint8 RGB to (N, 512).

@@ -1,8 +1,8 @@
 """The contact sheet of the model card: ``python -m benchmarks.generator_sheet``.
 
 Rows: original; anonymised with three passwords; recovered from the first with the stored identity;
-recovered from its pixels and the password alone; recovered with a wrong password. Only AI-generated
-CC0 portraits are shown.
+recovered from its pixels and the password alone; recovered with a wrong password. Keys are chosen
+as for long tracks in files. Only AI-generated CC0 portraits are shown.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from benchmarks.generator_material import Product, key_of
+from benchmarks.product_faces import make_faces, turn_each
 from engines.arrays import UInt8Array
 from training.portraits import load_portraits
 from training.teachers import load_teachers
@@ -38,13 +39,16 @@ def sheet(product: Product, faces: UInt8Array) -> UInt8Array:
     Returns:
         (7 x 160, N x 160, 3) uint8 RGB.
     """
-    identities = product.embed(faces)
-    made = [product.make(faces, product.turn(identities, key_of(k), _LEVEL)) for k in (1, 2, 3)]
-    read = product.read(made[0])
-    turned = [product.turn(read, key_of(k), _LEVEL, back=True) for k in (1, 9)]
-    right, wrong = (product.likeliest(z) for z in turned)
-    recovered = [product.make(made[0], z) for z in (identities, right, wrong)]
-    return np.vstack([np.hstack(list(row)) for row in (faces, *made, *recovered)])
+    levels = np.full(len(faces), _LEVEL)
+    made = [make_faces(product, faces, levels, password=k) for k in (1, 2, 3)]
+    read, wrong_keys = product.read(made[0].crops), [key_of(9)] * len(faces)
+    back = [
+        product.likeliest(turn_each(product, read, keys, levels, back=True))
+        for keys in (made[0].keys, wrong_keys)
+    ]
+    recovered = [product.make(made[0].crops, z) for z in (product.embed(faces), *back)]
+    rows = [faces, *(one.crops for one in made), *recovered]
+    return np.vstack([np.hstack(list(row)) for row in rows])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

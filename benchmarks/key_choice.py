@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from engines.arrays import Float32Array, Float64Array
 from streamer.config import CoverConfig
-from streamer.disguise import MARGIN, KeyTry, best_key, ordinariness
+from streamer.disguise import MARGIN
 from streamer.identity import IdentitySpace
+from streamer.key_choice import KeyTry, best_key, ordinariness
 from streamer.legible import Redrawn, legible_identities
 
 __all__ = ["Drawing", "Looked", "RecallSpace", "choose_drawings"]
 
 Rows: TypeAlias = NDArray[np.int64]
-Looked: TypeAlias = tuple[Float32Array, Float32Array]  # what is recovered, what E_id sees
+# What is recovered (R, D), what E_id sees (R, D), and how sure the detector is (R,).
+Looked: TypeAlias = tuple[Float32Array, Float32Array, Float32Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,18 +48,24 @@ def choose_drawings(
     people: Float32Array,
     look: Callable[[Rows, NDArray[np.int64], Float32Array], Looked],
     recall: RecallSpace | None,
+    *,
+    is_file: bool,
 ) -> Drawing:
-    """Keys and identities by the product's defaults for a long track in a file.
+    """Keys and identities by the product's defaults for a long track.
 
     Args:
         people: (N, D) unit identities.
         look: rows (R,), the number of a key for each and (R, D) identities to turn by it, to what
-            recovery would bring back, (R, D), and what E_id sees in the new faces, (R, D).
+            recovery would bring back, (R, D), what E_id sees in the new faces, (R, D), and how much
+            they look like faces, (R,).
         recall: None: recovery from the password is not asked, as on cameras.
+        is_file: looks are compared, as in files.
     """
     cover = CoverConfig()
     enough = cover.most_alike - MARGIN
-    compared = cover.recall_attempts if recall else 1
+    compared = 1
+    if recall or is_file:
+        compared = cover.recall_attempts if recall else cover.looks_attempts
     tries: list[list[KeyTry]] = [[] for _ in people]
     rows = np.arange(len(people))
     for attempt in range(max(cover.key_attempts, compared)):
@@ -66,11 +74,12 @@ def choose_drawings(
             rows = rows[~np.array(is_hidden, bool)]
         if not len(rows):
             break
-        back, faces = look(rows, np.full(len(rows), attempt), people[rows])
-        for row, found, face in zip(rows, back, faces, strict=True):
-            person = people[row]
-            one = KeyTry(float(face @ person), float(found @ person), found, face)
-            tries[row].append(one)
+        back, faces, looks = look(rows, np.full(len(rows), attempt), people[rows])
+        for row, found, face, score in zip(rows, back, faces, looks, strict=True):
+            likeness, recalled = float(face @ people[row]), float(found @ people[row])
+            # Looks count where recovery does not.
+            worth = (recalled, found, face) if recall else (0.0, None, face, float(score))
+            tries[row].append(KeyTry(likeness, *worth))
     attempts = np.array(
         [best_key(one, enough=enough, compared=compared) for one in tries], np.int64
     )
@@ -102,7 +111,7 @@ def _legible(
         return np.stack([recall.space.embedding(one) for one in coordinates])
 
     def redraw(tried: Float32Array) -> Redrawn:
-        back, faces = look(rows, attempts[rows], lifted(tried))
+        back, faces, _ = look(rows, attempts[rows], lifted(tried))
         is_alike = (faces * people[rows]).sum(1) >= enough
         return placed(back), np.where(is_alike, np.inf, against(faces))
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.encoder_views import h264
 from benchmarks.generator_groups import worst_groups
@@ -25,7 +24,7 @@ from benchmarks.generator_judges import (
     psnr_ssim_mae,
 )
 from benchmarks.generator_material import LEVELS, HeldOut, Product, key_of, load_held_out
-from benchmarks.key_choice import Looked, RecallSpace, choose_drawings
+from benchmarks.product_faces import make_faces, turn_each
 from engines.arrays import Float32Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER
 from training.teachers import load_teachers
@@ -35,8 +34,6 @@ __all__ = ["evaluate"]
 _CRF: Final = 23
 _PX_256: Final = 256 / 160
 _TIMED_CALLS: Final = 40
-_ALL: Final = slice(None)
-_NEXT_KEY: Final = 1000  # between the numbers of a password's keys
 
 
 def evaluate(
@@ -85,13 +82,21 @@ class _Run:
         self.identities = product.embed(self.originals)
         self.levels = np.random.default_rng(0).integers(0, LEVELS, len(held.probes))
         self.first_key = self._made_by([key_of(1)] * len(self.originals))
-        self.protected, _ = self._made(1, None)
-        self.other_key, _ = self._made(2, None)
+        self.protected, self.other_key = (
+            make_faces(product, self.originals, self.levels, password=k).crops for k in (1, 2)
+        )
         compressed = h264(self.protected, crf=_CRF)
         # What files get whose key log holds neither originals nor identities.
         recall = product.recall_space
-        self.readable, self.keys = self._made(1, recall)
-        self.readable_other_key, _ = self._made(2, recall)
+        readable, other = (
+            make_faces(product, self.originals, self.levels, password=k, recall=recall)
+            for k in (1, 2)
+        )
+        self.readable, self.keys, self.readable_other_key = (
+            readable.crops,
+            readable.keys,
+            other.crops,
+        )
         self.wanted = self.turned(self.identities, self.keys)
         readable_compressed = h264(self.readable, crf=_CRF)
         self.read = product.read(self.readable)
@@ -111,44 +116,13 @@ class _Run:
         identities: Float32Array,
         keys: Sequence[bytes],
         *,
-        rows: NDArray[np.int64] | slice = _ALL,
         back: bool = False,
     ) -> Float32Array:
-        """Each identity under its own key and the level of its face, which is one of ``rows``."""
-        turn = self.product.turn
-        turned = [
-            turn(z[None], key, int(level), back=back)
-            for z, key, level in zip(identities, keys, self.levels[rows], strict=True)
-        ]
-        return np.concatenate(turned)
+        """Each identity under its own key and the level of its face."""
+        return turn_each(self.product, identities, keys, self.levels, back=back)
 
-    def _made_by(self, keys: Sequence[bytes], rows: NDArray[np.int64] | slice = _ALL) -> UInt8Array:
-        wanted = self.turned(self.identities[rows], keys, rows=rows)
-        return self.product.make(self.originals[rows], wanted)
-
-    def _made(self, password: int, recall: RecallSpace | None) -> tuple[UInt8Array, list[bytes]]:
-        """What the product would make under a password, and the keys that it would take.
-
-        Args:
-            password: number of the first key.
-            recall: None: nobody depends on what can be read in the new faces.
-        """
-
-        def keys_of(attempts: NDArray[np.int64]) -> list[bytes]:
-            return [key_of(password + _NEXT_KEY * int(number)) for number in attempts]
-
-        def look(
-            rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array
-        ) -> Looked:
-            keys = keys_of(attempts)
-            wanted = self.turned(drawn, keys, rows=rows)
-            made = self.product.make(self.originals[rows], wanted)
-            back = self.turned(self.product.read(made), keys, back=True, rows=rows)
-            return self.product.likeliest(back), self.product.embed(made)
-
-        found = choose_drawings(self.identities, look, recall)
-        keys = keys_of(found.attempts)
-        return self.product.make(self.originals, self.turned(found.drawn, keys)), keys
+    def _made_by(self, keys: Sequence[bytes]) -> UInt8Array:
+        return self.product.make(self.originals, self.turned(self.identities, keys))
 
     def _turned_back(self, faces: UInt8Array, read: Float32Array) -> UInt8Array:
         back = self.turned(read, self.keys, back=True)

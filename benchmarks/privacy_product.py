@@ -168,7 +168,7 @@ class Anonymizer:
         angles_deg: Float64Array,
         policy: Policy,
     ) -> tuple[list[bytes], Float32Array]:
-        """What the product would draw in a file: the key of each face, and what it turns (N, 512).
+        """What the product would draw: the key of each face, and what it turns (N, 512).
 
         Args:
             crops: (N, 160, 160, 3) uint8 RGB.
@@ -186,10 +186,11 @@ class Anonymizer:
             these = [_nth_key(keys[row], int(n)) for row, n in zip(rows, attempts, strict=True)]
             angles = angles_deg[rows]
             made = self.protected(crops[rows], self.turned(drawn, these, angles, kind=kind))
-            return drawn, self.identities(made)
+            return drawn, self.identities(made), np.zeros(len(rows), np.float32)
 
-        # By default key logs hold originals and identities, and nothing depends on reading.
-        found = choose_drawings(identities, look, None)
+        # By default key logs hold originals and identities, and nothing depends on reading; looks
+        # are not compared, as on cameras and on short tracks.
+        found = choose_drawings(identities, look, None, is_file=False)
         taken = [_nth_key(key, int(n)) for key, n in zip(keys, found.attempts, strict=True)]
         return taken, found.drawn
 

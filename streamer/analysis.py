@@ -13,11 +13,12 @@ from engines.types import Detections
 from streamer.aligner import encoder_views
 from streamer.best_crops import BestCrops
 from streamer.channel import Channel
-from streamer.disguise import Disguise, KeyChoice, pack_views, unpack_views
+from streamer.disguise import Disguise, pack_views, unpack_views
 from streamer.face_finder import FaceFinder
 from streamer.frames import Frame
 from streamer.identity import identify
 from streamer.interrupt import StopRequest
+from streamer.key_choice import KeyChoice
 from streamer.look_back import LookBackOptions, finalise
 from streamer.plan import PlanTable
 from streamer.progress import ProgressSink, Tick

@@ -87,6 +87,13 @@ class CoverConfig(ConfigModel):
         description="keys that may be tried for a new face that is not like the person; "
         "1: the first one, and where a scope shares its key",
     )
+    looks_attempts: int = Field(
+        default=16,
+        ge=1,
+        le=32,
+        description="files: of so many keys whose face is not like the person the one is taken "
+        "whose face the detector is surest of; 1: looks are not compared",
+    )
     recall_attempts: int = Field(
         default=12,
         ge=1,

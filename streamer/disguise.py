@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import cv2
@@ -16,18 +15,16 @@ from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.aligner import encoder_views
 from streamer.identity import IdentitySpace
+from streamer.key_choice import KeyChoice, KeyTry, best_key, drawback
 from streamer.legible import Redrawn, legible_identities
 from streamer.likeness import blended
 
 __all__ = [
     "MARGIN",
     "Disguise",
-    "KeyChoice",
     "KeyProposals",
-    "KeyTry",
+    "Looks",
     "Recall",
-    "best_key",
-    "ordinariness",
     "pack_views",
     "unpack_views",
 ]
@@ -37,7 +34,7 @@ MARGIN: Final = 0.18
 _VIEWS: Final = 2
 # Of what recovery is worth, the share that goes to comparing keys; steps gain more than keys do.
 _KEYS_RATIO: Final = 0.375
-_ORDINARY: Final = 0.6
+_TRIES_A_LOOK: Final = 4
 
 
 def pack_views(canvases: UInt8Array) -> list[bytes]:
@@ -58,75 +55,6 @@ def unpack_views(packed: Iterable[bytes]) -> UInt8Array:
         for one in packed
     ]
     return np.ascontiguousarray(np.stack(views)[..., ::-1])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KeyTry:
-    """What came of a key.
-
-    Attributes:
-        likeness: cosine of the person and the new face.
-        recall: cosine of the person and the identity that the new face and the key lead back to.
-        back: (K,) unit coordinates of that identity, if it was asked for.
-        face: (D,) what E_id sees in the best view of the new face.
-    """
-
-    likeness: float
-    recall: float = 0.0
-    back: Float32Array | None = None
-    face: Float32Array | None = None
-
-
-def ordinariness(face: Float32Array | None, others: Iterable[KeyTry]) -> float:
-    """What speaks against a face that is like those of a person's other keys, in cosines of recall.
-
-    Otherwise the faces that are read best are those that a person has by many keys, and tracks
-    could be linked by them (docs/decisions/0075).
-    """
-    known = [one.face for one in others if one.face is not None]
-    if face is None or not known:
-        return 0.0
-    return _ORDINARY * max(0.0, float(np.mean(np.stack(known) @ face)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KeyChoice:
-    """How an identity is drawn.
-
-    Attributes:
-        attempt: number of its key, from 0.
-        drawn: (D,) unit embedding that is turned by it; None: that of the person.
-    """
-
-    attempt: int = 0
-    drawn: Float32Array | None = None
-
-
-def best_key(tries: Iterable[KeyTry], *, enough: float, compared: int) -> int:
-    """The number of the key to use, from 0.
-
-    Of the first ``compared`` keys that hide the person the one with the best recall, less what
-    speaks against its face; if none of them does, the first one that does; if none at all does,
-    that of the face least alike.
-
-    Args:
-        tries: what comes of the keys; asked for no longer than needed.
-        enough: a likeness below it hides the person.
-        compared: keys to compare, at least 1.
-    """
-    seen: list[KeyTry] = []
-    for one in tries:
-        seen.append(one)
-        if len(seen) >= compared and any(t.likeness < enough for t in seen):
-            break
-
-    def others(number: int) -> list[KeyTry]:
-        return seen[:number] + seen[number + 1 :]
-
-    hiding = [number for number, one in enumerate(seen) if one.likeness < enough]
-    if hiding:
-        return max(hiding, key=lambda n: seen[n].recall - ordinariness(seen[n].face, others(n)))
-    return min(range(len(seen)), key=lambda number: seen[number].likeness)
 
 
 class KeyProposals(Protocol):
@@ -155,14 +83,23 @@ class Recall(Protocol):
         ...
 
 
+class Looks(Protocol):
+    """Whoever knows how much a new face looks like a face; see `face_looks.FaceLooks`."""
+
+    def of(self, crops: UInt8Array) -> Float32Array:
+        """(N,) scores of (N, S, S, 3) uint8 RGB, comparable within one view of a person."""
+        ...
+
+
 class Disguise:
     """Tries keys on the best views of a person before any frame is drawn.
 
     The angle says how far the wanted face is from the person, not how far the face is that the
     generator makes of it: of the first keys, one in fourteen gives a face that the likeness guard
     would refuse in some frames (docs/decisions/0068). Of the keys that are good enough the first is
-    taken, or that from which recovery brings back most (docs/decisions/0075). Safe to use from
-    several threads if the engines and the keys are.
+    taken; or, of several, that whose face looks most like a face and least like those of the other
+    keys (docs/decisions/0077), and from which recovery brings back most where that counts
+    (docs/decisions/0075). Safe to use from several threads if the engines and the keys are.
 
     Args:
         generator: E_attr and G.
@@ -173,6 +110,8 @@ class Disguise:
         recall: tells what is recovered; None: nothing is compared or adjusted.
         compared: keys whose recall is compared, at least 1.
         steps: how often what is drawn may be adjusted to be read better.
+        looks: scores faces, where recovery does not count; None: nobody does.
+        looked_at: keys whose looks are compared, at least 1.
     """
 
     def __init__(
@@ -186,9 +125,14 @@ class Disguise:
         recall: Recall | None = None,
         compared: int = 1,
         steps: int = 0,
+        looks: Looks | None = None,
+        looked_at: int = 1,
     ) -> None:
-        if attempts < 1 or compared < 1:
-            raise ValueError(f"at least one key must be tried, not {min(attempts, compared)}")
+        fewest = min(attempts, compared, looked_at)
+        if fewest < 1:
+            raise ValueError(f"at least one key must be tried, not {fewest}")
+        # What a face is read as is worth more than its looks, where one has to be chosen.
+        self._looks, self._looked_at = looks if recall is None else None, looked_at
         self._generator, self._embedder, self._keys = generator, embedder, keys
         self._enough = most_alike - MARGIN
         self._recall, self._attempts = recall, attempts
@@ -203,27 +147,40 @@ class Disguise:
             identity_id: whose.
             original: (D,) unit embedding of the person.
             canvases: (K, S, S, 3) uint8 RGB aligned views, best first, K >= 1.
-            tries: what recovery is worth: so many keys and adjustments are tried for its sake.
+            tries: what a good choice is worth: so many keys and adjustments may be tried for the
+                sake of recovery, and a quarter as many for looks alone.
         """
         views = self._sized(canvases[:_VIEWS])
-        compared = 1
-        if self._recall is not None:
-            compared = max(1, min(self._compared, round(_KEYS_RATIO * tries)))
+        compared = self._compared_of(tries)
         seen: list[KeyTry] = []
+
+        def proposed(number: int) -> Float32Array:
+            return self._keys.propose(identity_id, original, number)
 
         def tried() -> Iterator[KeyTry]:
             for number in range(max(self._attempts, compared)):
-                wanted = self._keys.propose(identity_id, original, number)
-                seen.append(self._tried(identity_id, original, wanted, views, number))
-                yield seen[-1]
+                one = self._tried(
+                    identity_id, original, proposed(number), views[0], number, compares=compared > 1
+                )
+                seen.append(one)
+                yield one
+
+        def elsewhere(number: int) -> float:
+            return self._likest(original, proposed(number), views[1:])
 
         try:
-            attempt = best_key(tried(), enough=self._enough, compared=compared)
+            attempt = best_key(tried(), enough=self._enough, compared=compared, elsewhere=elsewhere)
             steps = min(self._steps, tries - len(seen))
             drawn = self._legible(identity_id, original, views, attempt, seen, steps)
             return KeyChoice(attempt, drawn)
         except EngineRunError:
             return KeyChoice()  # whoever draws the face meets the failure, and covers
+
+    def _compared_of(self, tries: int) -> int:
+        """How many keys are compared."""
+        for_recall = min(self._compared, round(_KEYS_RATIO * tries)) if self._recall else 1
+        for_looks = min(self._looked_at, tries // _TRIES_A_LOOK) if self._looks else 1
+        return max(1, for_recall, for_looks)
 
     def _legible(
         self,
@@ -241,49 +198,62 @@ class Disguise:
             return None
         space = recall.space
 
-        def look(drawn: Float32Array, at: UInt8Array) -> KeyTry:
-            wanted = self._keys.propose(identity_id, drawn, attempt)
-            return self._tried(identity_id, original, wanted, at, attempt)
-
         def redraw(tried: Float32Array) -> Redrawn:
-            one = look(space.embedding(tried[0]), views[:1])
+            wanted = self._keys.propose(identity_id, space.embedding(tried[0]), attempt)
+            one = self._tried(
+                identity_id, original, wanted, views[0], attempt, compares=len(seen) > 1
+            )
             if one.back is None or one.likeness >= self._enough:
                 return own, np.array([np.inf])
-            return one.back[None], np.array([ordinariness(one.face, others)])
+            return one.back[None], np.array([drawback(one, others)])
 
         own = space.coordinates(original)[None]
-        start = first.back[None], np.array([ordinariness(first.face, others)])
+        start = first.back[None], np.array([drawback(first, others)])
         found = legible_identities(own, start, recall.gain, redraw, steps=steps)
         if np.array_equal(found, own):
             return None
         drawn = space.embedding(found[0])
         # The first view was looked at on the way.
-        return drawn if look(drawn, views[1:]).likeness < self._enough else None
+        wanted = self._keys.propose(identity_id, drawn, attempt)
+        return drawn if self._likest(original, wanted, views[1:]) < self._enough else None
 
     def _tried(
         self,
         identity_id: int,
         original: Float32Array,
         wanted: Float32Array,
-        views: UInt8Array,
+        view: UInt8Array,
         number: int,
+        *,
+        compares: bool,
     ) -> KeyTry:
-        """The likeness is that of the view most like the person, up to the first bad one."""
-        mask, likest = face_mask(self._generator.crop_size_px), -1.0
-        face = back = None
-        for index, view in enumerate(views):
-            faces, alphas = self._generator.generate(view[None], wanted[None])
-            seen = blended(view[None], faces, alphas * mask)
-            found = self._embedder.embed(encoder_views(seen))
-            likest = max(likest, float(found[0] @ original))
-            face = found[0] if index == 0 else face
+        """What comes of a key in one view (S, S, 3); its looks only to compare them."""
+        seen = self._drawn(view, wanted)
+        (face,) = self._embedder.embed(encoder_views(seen))
+        likeness = float(face @ original)
+        if likeness >= self._enough:
+            return KeyTry(likeness, face=face)
+        looks = float(self._looks.of(seen)[0]) if self._looks and compares else 0.0
+        if self._recall is None:
+            return KeyTry(likeness, face=face, looks=looks)
+        back = self._recall.back(identity_id, number, seen)
+        found = float(back @ self._recall.space.coordinates(original))
+        return KeyTry(likeness, found, back, face, looks)
+
+    def _likest(self, original: Float32Array, wanted: Float32Array, views: UInt8Array) -> float:
+        """The likeness in the view most like the person, up to the first bad one; -1: no view."""
+        likest = -1.0
+        for view in views:
+            (face,) = self._embedder.embed(encoder_views(self._drawn(view, wanted)))
+            likest = max(likest, float(face @ original))
             if likest >= self._enough:
                 break
-            if self._recall is not None and index == 0:
-                back = self._recall.back(identity_id, number, seen)
-        if self._recall is None or back is None:
-            return KeyTry(likest, face=face)
-        return KeyTry(likest, float(back @ self._recall.space.coordinates(original)), back, face)
+        return likest
+
+    def _drawn(self, view: UInt8Array, wanted: Float32Array) -> UInt8Array:
+        """(1, S, S, 3) uint8 RGB of a view with a new face in it."""
+        faces, alphas = self._generator.generate(view[None], wanted[None])
+        return blended(view[None], faces, alphas * face_mask(self._generator.crop_size_px))
 
     def _sized(self, canvases: UInt8Array) -> UInt8Array:
         size = self._generator.crop_size_px

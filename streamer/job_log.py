@@ -10,9 +10,9 @@ import numpy as np
 
 from engines.arrays import Float32Array
 from streamer.analysis import Analysis
-from streamer.disguise import KeyChoice
 from streamer.identity import IdentityKeys
 from streamer.identity_prior import IdentityPrior
+from streamer.key_choice import KeyChoice
 from streamer.key_log import (
     End,
     Face,

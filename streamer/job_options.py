@@ -15,6 +15,7 @@ from streamer.config import AppConfig
 from streamer.disguise import Disguise, KeyProposals, Recall
 from streamer.extension import ExtensionOptions
 from streamer.face_finder import FaceFinder, input_side_px
+from streamer.face_looks import FaceLooks
 from streamer.face_reuse import FaceReuse
 from streamer.likeness import LikenessGuard
 from streamer.live_source import LiveOptions
@@ -162,6 +163,7 @@ def make_disguise(
         models.generator, models.embedder, keys,
         most_alike=cover.most_alike, attempts=cover.key_attempts,
         recall=recall, compared=cover.recall_attempts, steps=cover.recall_steps,
+        looks=FaceLooks(models.detector), looked_at=cover.looks_attempts,
     )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from benchmarks.key_choice import Looked, RecallSpace, choose_drawings
 from engines.arrays import Float32Array
 from streamer.config import CoverConfig
-from streamer.disguise import MARGIN, KeyTry, best_key
+from streamer.disguise import MARGIN
 from streamer.identity import IdentitySpace
+from streamer.key_choice import KeyTry, best_key
 
 DIM = 24
 LIKENESS = np.array(
@@ -44,9 +45,9 @@ def test_on_cameras_the_first_good_key_or_the_best_is_taken() -> None:
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
         asked.extend(rows.tolist())
-        return drawn, _seen(people[rows], LIKENESS[rows, attempts])
+        return drawn, _seen(people[rows], LIKENESS[rows, attempts]), np.zeros(len(rows), np.float32)
 
-    found = choose_drawings(people, look, None)
+    found = choose_drawings(people, look, None, is_file=False)
     assert found.attempts.tolist() == [0, 1, 2, 3]
     assert sorted(asked) == [0] + [1] * 2 + [2] * 4 + [3] * 4
     np.testing.assert_array_equal(found.drawn, people)
@@ -57,14 +58,16 @@ def test_keys_are_compared_by_the_rule_of_the_product() -> None:
     total = max(cover.key_attempts, cover.recall_attempts)
     rng, people = np.random.default_rng(3), _people(count)
     noise = rng.normal(size=(count, total, DIM)).astype(np.float32) * 0.3
+    looks = (0.9 + 0.05 * rng.normal(size=(count, total))).astype(np.float32)
     faces = rng.normal(size=(count, total, DIM)) + 0.5 * people[:, None]
     faces = (faces / np.linalg.norm(faces, axis=2, keepdims=True)).astype(np.float32)
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
-        return drawn + noise[rows, attempts], faces[rows, attempts]
+        return drawn + noise[rows, attempts], faces[rows, attempts], looks[rows, attempts]
 
     space = IdentitySpace(np.eye(DIM, dtype=np.float32))
-    found = choose_drawings(people, look, RecallSpace(space, np.ones(DIM)))
+    recall = RecallSpace(space, np.ones(DIM))
+    found = choose_drawings(people, look, recall, is_file=True)
     for row in range(count):
         person = people[row]
         tries = [
@@ -83,12 +86,34 @@ def test_what_is_drawn_makes_up_for_the_reader() -> None:
         del attempts
         back = drawn + error
         back /= np.linalg.norm(back, axis=1, keepdims=True)
-        return back, _seen(people[rows], np.where(rows < 10, 0.9, 0.0).astype(np.float32))
+        alike = np.where(rows < 10, 0.9, 0.0).astype(np.float32)
+        return back, _seen(people[rows], alike), np.zeros(len(rows), np.float32)
 
     recall = RecallSpace(IdentitySpace(np.eye(DIM, dtype=np.float32)), np.ones(DIM))
-    drawn = choose_drawings(people, look, recall).drawn
+    drawn = choose_drawings(people, look, recall, is_file=True).drawn
     rows = np.arange(30)
     before, after = ((look(rows, rows, d)[0] * people).sum(1) for d in (people, drawn))
     np.testing.assert_array_equal(drawn[:10], people[:10])  # no key hides them
     assert after[10:].mean() > before[10:].mean() + 0.1
     assert np.linalg.norm(drawn, axis=1) == pytest.approx(np.ones(30), abs=1e-5)
+
+
+def test_in_files_whose_log_brings_people_back_looks_are_compared() -> None:
+    cover, count = CoverConfig(), 50
+    rng, people = np.random.default_rng(4), _people(50)
+    faces = rng.normal(size=(count, cover.looks_attempts, DIM))
+    faces = (faces / np.linalg.norm(faces, axis=2, keepdims=True)).astype(np.float32)
+    looks = (0.9 + 0.05 * rng.normal(size=faces.shape[:2])).astype(np.float32)
+
+    def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
+        return drawn, faces[rows, attempts], looks[rows, attempts]
+
+    found = choose_drawings(people, look, None, is_file=True)
+    for row in range(count):
+        pairs = zip(faces[row], looks[row], strict=True)
+        tries = [KeyTry(float(f @ people[row]), face=f, looks=float(s)) for f, s in pairs]
+        enough = cover.most_alike - MARGIN
+        assert found.attempts[row] == best_key(tries, enough=enough, compared=len(tries))
+    chosen = looks[np.arange(count), found.attempts]
+    assert chosen.mean() > looks.mean() + 0.04
+    np.testing.assert_array_equal(found.drawn, people)

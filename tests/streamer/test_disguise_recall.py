@@ -8,9 +8,10 @@ import pytest
 from engines.arrays import Float32Array, UInt8Array
 from engines.generator import FaceGenerator
 from streamer.config import AppConfig
-from streamer.disguise import Disguise, KeyChoice, KeyTry, best_key, ordinariness
+from streamer.disguise import Disguise
 from streamer.identity import IdentitySpace
 from streamer.job_options import asks_recall
+from streamer.key_choice import KeyChoice, KeyTry, best_key, ordinariness
 from tests.factories import CROP_PX, generator_engine
 from tests.streamer.test_disguise import ORIGINAL, VIEWS, Keys, Likeness, paints_the_key
 

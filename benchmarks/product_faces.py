@@ -1,0 +1,84 @@
+"""The faces that the product would make in a file, key choice included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.generator_material import Product, key_of
+from benchmarks.key_choice import Looked, RecallSpace, choose_drawings
+from engines.arrays import Float32Array, UInt8Array
+
+__all__ = ["MadeFaces", "make_faces", "turn_each"]
+
+_NEXT_KEY: Final = 1000  # between the numbers of a password's keys
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeFaces:
+    """What came of some faces.
+
+    Attributes:
+        crops: (N, 160, 160, 3) uint8 RGB, the new faces pasted in.
+        keys: the key of each.
+    """
+
+    crops: UInt8Array
+    keys: list[bytes]
+
+
+def turn_each(
+    product: Product,
+    identities: Float32Array,
+    keys: Sequence[bytes],
+    levels: NDArray[np.int64],
+    *,
+    back: bool = False,
+) -> Float32Array:
+    """(N, D) identities, each under its own key and level, or back again."""
+    turned = [
+        product.turn(z[None], key, int(level), back=back)
+        for z, key, level in zip(identities, keys, levels, strict=True)
+    ]
+    return np.concatenate(turned)
+
+
+def make_faces(
+    product: Product,
+    originals: UInt8Array,
+    levels: NDArray[np.int64],
+    *,
+    password: int,
+    recall: RecallSpace | None = None,
+) -> MadeFaces:
+    """What the product would make of faces of long tracks in a file.
+
+    Args:
+        product: encoder, rotation and generator.
+        originals: (N, 160, 160, 3) uint8 RGB.
+        levels: (N,) privacy level of each.
+        password: number of its first key.
+        recall: None: nobody depends on what can be read in the new faces.
+    """
+    identities = product.embed(originals)
+
+    def keys_of(attempts: NDArray[np.int64]) -> list[bytes]:
+        return [key_of(password + _NEXT_KEY * int(number)) for number in attempts]
+
+    def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
+        keys = keys_of(attempts)
+        made = product.make(originals[rows], turn_each(product, drawn, keys, levels[rows]))
+        back = drawn
+        if recall is not None:
+            read = turn_each(product, product.read(made), keys, levels[rows], back=True)
+            back = product.likeliest(read)
+        return back, product.embed(made), product.looks(made)
+
+    found = choose_drawings(identities, look, recall, is_file=True)
+    keys = keys_of(found.attempts)
+    wanted = turn_each(product, found.drawn, keys, levels)
+    return MadeFaces(product.make(originals, wanted), keys)
