@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from engines.arrays import Float32Array
 from streamer.analysis import Analysis
-from streamer.identity import IdentityKeys
 from streamer.identity_prior import IdentityPrior
 from streamer.key_choice import KeyChoice
 from streamer.key_log import (
@@ -22,14 +18,12 @@ from streamer.key_log import (
     Note,
     Record,
     ScopeKey,
-    TrackStart,
 )
 from streamer.key_log_records import EndStatus
 from streamer.key_log_shift import shifted
 from streamer.keys import KeyScope
+from streamer.logged_tracks import LoggedTracks
 from streamer.models import Models
-from streamer.rotation_kinds import rotation_kind
-from streamer.rotator import Rotator, make_rotator
 from streamer.scope_keys import ScopeKeys
 from streamer.seal_budget import SealGate
 from streamer.video_digest import SegmentDigester
@@ -72,18 +66,9 @@ class JobLog:
         self._header = header
         self._shift = shift
         self._wipes_keys = wipes_keys
-        self._keys = IdentityKeys(
-            models.space, self._rotator, scope=header.scope, camera_id=header.camera_id
-        )
-        self._lock = threading.Lock()
-        self._originals: dict[int, Float32Array] = {}
-        self._identity_of: dict[int, int] = {}
-        # Track -> identity that the log knows it by; None: it began before its identity was known.
-        self._logged: dict[int, int | None] = {}
-        self._revisions: dict[int, int] = {}
+        self._tracks = LoggedTracks(header, models.space, keys.of)
         self._first_pts: int | None = None
         self._last_pts: int | None = None
-        self._dim = models.space.dim
         self._digester = SegmentDigester(header.codec)
         self._is_ended = False
         self._bytes_before = 0
@@ -95,7 +80,7 @@ class JobLog:
         if writer is not None:
             writer.append(Note("source", self._source_name))
             if scope is not KeyScope.TRACK:
-                name = self._keys.scope_id(0)
+                name = self._tracks.scope_id(0)
                 writer.append(ScopeKey(scope, name, self._scope_keys.of(name)))
 
     @property
@@ -113,30 +98,19 @@ class JobLog:
         """Whether original regions are to be kept."""
         return self._writer is not None and self._header.is_sealed
 
-    def _rotator(self, name: str) -> Rotator:
-        return make_rotator(
-            rotation_kind(self._header.rotation),
-            scope_key=self._scope_keys.of(name),
-            angle_deg=self._header.angle_deg,
-            dim=self._dim,
-            version=self._header.rotation_version,
-        )
-
     def scope_id(self, identity_id: int) -> str:
         """The name under which the key of an identity is derived."""
-        return self._keys.scope_id(identity_id)
+        return self._tracks.scope_id(identity_id)
 
     def propose(self, identity_id: int, original: Float32Array, attempt: int) -> Float32Array:
         """The (512,) embedding of the new face that an identity gets by one of its keys."""
-        with self._lock:
-            return self._keys.propose(identity_id, original, attempt)
+        return self._tracks.propose(identity_id, original, attempt)
 
     def recall(
         self, identity_id: int, read: Float32Array, attempt: int, prior: IdentityPrior | None
     ) -> Float32Array:
         """The (K,) coordinates that an identity read in a new face leads back to by a key."""
-        with self._lock:
-            return self._keys.recall(identity_id, read, attempt, prior)
+        return self._tracks.recall(identity_id, read, attempt, prior)
 
     def protect(
         self,
@@ -150,31 +124,21 @@ class JobLog:
 
         `drawn` is what is turned in place of the original; None: the original itself.
         """
-        with self._lock:
-            self._originals[identity_id] = original
-            self._keys.use(identity_id, attempt)
-            return self._keys.protect(identity_id, original if drawn is None else drawn)
+        return self._tracks.protect(identity_id, original, attempt, drawn)
 
     def assign(self, track_id: int, identity_id: int) -> None:
         """Say whose identity a track has; the log learns it before the track's next face."""
-        with self._lock:
-            self._identity_of[track_id] = identity_id
+        self._tracks.assign(track_id, identity_id)
 
     def forget(self, track_id: int) -> None:
         """A track has ended for good; keeps the memory of endless jobs flat."""
-        with self._lock:
-            self._identity_of.pop(track_id, None)
-            self._logged.pop(track_id, None)
-            self._revisions.pop(track_id, None)
-            in_use = set(self._identity_of.values())
-            self._originals = {key: z for key, z in self._originals.items() if key in in_use}
-            self._keys.keep(in_use)
+        self._tracks.forget(track_id)
 
     def identities(self, analysis: Analysis) -> dict[int, Float32Array]:
         """Identity id -> (512,) embedding of its new face, for a whole file."""
         for track_id, identity_id in analysis.plans.identities().items():
             self.assign(track_id, identity_id)
-        wanted = set(self._identity_of.values()) & set(analysis.embeddings)
+        wanted = self._tracks.identity_ids & set(analysis.embeddings)
         found = {}
         for key in sorted(wanted):
             choice = analysis.choices.get(key, KeyChoice())
@@ -199,8 +163,9 @@ class JobLog:
                 self.note(gap)
         for record in records:
             if isinstance(record, Face):
-                with self._lock:
-                    self._introduce(record.track_id, pts)
+                begin = self._tracks.introduction(record.track_id, pts)
+                if begin is not None:
+                    self._writer.append(begin)
             self._writer.append(shifted(record, self._shift))
 
     def note(self, record: Gap | Note) -> None:
@@ -211,37 +176,6 @@ class JobLog:
         """
         if self._writer is not None:
             self._writer.append(shifted(record, self._shift))
-
-    def _introduce(self, track_id: int, pts: int) -> None:
-        """Log a track before its first face, and again when its identity has become known."""
-        identity = self._identity_of.get(track_id)
-        if self._writer is None or (
-            track_id in self._logged and self._logged[track_id] == identity
-        ):
-            return
-        revision = self._revisions.get(track_id, -1) + 1
-        self._writer.append(self._track_start(track_id, pts, revision))
-        self._logged[track_id] = identity
-        self._revisions[track_id] = revision
-
-    def _track_start(self, track_id: int, pts: int, revision: int) -> TrackStart:
-        header = self._header
-        identity = self._identity_of.get(track_id, track_id)
-        original = self._originals.get(identity)
-        name = self._keys.scope_id(identity)
-        return TrackStart(
-            track_id=track_id,
-            pts=pts,
-            scope=header.scope,
-            scope_id=name,
-            key=self._scope_keys.of(name) if header.scope is KeyScope.TRACK else None,
-            angle_deg=header.angle_deg,
-            z=original.astype(np.float16) if header.is_assisted and original is not None else None,
-            norm=1.0 if original is None else self._keys.norm(identity, original),
-            revision=revision,
-            rotation=header.rotation,
-            rotation_version=header.rotation_version,
-        )
 
     def coded(self, pts: int, packet: bytes, is_keyframe: bool) -> None:
         """Take a coded picture of the output; digests of its segments prove later what it was."""
@@ -276,9 +210,7 @@ class JobLog:
         writer.close(self._end("continued", frames))
         self._bytes_before += writer.size_bytes
         self._writer = begin(writer.last_hash)
-        with self._lock:
-            # Every track begins again in the next log, which may be all that somebody can open.
-            self._logged.clear()
+        self._tracks.begin_again()
         self._first_pts = self._last_pts = None
         self._begin()
 
