@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -100,7 +101,7 @@ class Product:
         self.generator = FaceGenerator(load_engine(self.manifest, provider="cpu", threads=threads))
         drawn_by = self.manifest.extra.get("made_from_sha256", self.manifest.sha256)
         config = AppConfig.model_validate({"identity": {"generator": str(generator)}})
-        self._looks = FaceLooks(load_models(config, threads=threads).detector)
+        self._config, self._threads = config, threads
         self._reader = open_reader(config, drawn_by=bytes.fromhex(drawn_by))
         self.has_reader = self._reader is not None
         self._space: IdentitySpace = load_identity_space(self.manifest.extra, generator.parent)
@@ -120,7 +121,12 @@ class Product:
 
     def looks(self, crops: UInt8Array) -> Float32Array:
         """How sure the detector is of each face, (N, 160, 160, 3) uint8 RGB to (N,)."""
-        return self._looks.of(crops)
+        return self._face_looks.of(crops)
+
+    @cached_property
+    def _face_looks(self) -> FaceLooks:
+        """Not every benchmark asks for it."""
+        return FaceLooks(load_models(self._config, threads=self._threads).detector)
 
     def read(self, crops: UInt8Array) -> Float32Array:
         """Wanted identities out of new faces, (N, 160, 160, 3) uint8 RGB to (N, 512).

@@ -57,15 +57,17 @@ def choose_drawings(
         people: (N, D) unit identities.
         look: rows (R,), the number of a key for each and (R, D) identities to turn by it, to what
             recovery would bring back, (R, D), what E_id sees in the new faces, (R, D), and how much
-            they look like faces, (R,).
+            they look like faces, (R,), which counts in files without recall.
         recall: None: recovery from the password is not asked, as on cameras.
         is_file: looks are compared, as in files.
     """
     cover = CoverConfig()
     enough = cover.most_alike - MARGIN
     compared = 1
-    if recall or is_file:
-        compared = cover.recall_attempts if recall else cover.looks_attempts
+    if recall:
+        compared = cover.recall_attempts
+    elif is_file:
+        compared = cover.looks_attempts
     tries: list[list[KeyTry]] = [[] for _ in people]
     rows = np.arange(len(people))
     for attempt in range(max(cover.key_attempts, compared)):
@@ -77,9 +79,10 @@ def choose_drawings(
         back, faces, looks = look(rows, np.full(len(rows), attempt), people[rows])
         for row, found, face, score in zip(rows, back, faces, looks, strict=True):
             likeness, recalled = float(face @ people[row]), float(found @ people[row])
-            # Looks count where recovery does not.
-            worth = (recalled, found, face) if recall else (0.0, None, face, float(score))
-            tries[row].append(KeyTry(likeness, *worth))
+            one = KeyTry(likeness, face=face, looks=float(score))
+            if recall:  # then looks do not count
+                one = KeyTry(likeness, recalled, found, face)
+            tries[row].append(one)
     attempts = np.array(
         [best_key(one, enough=enough, compared=compared) for one in tries], np.int64
     )

@@ -72,11 +72,10 @@ def make_faces(
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
         keys = keys_of(attempts)
         made = product.make(originals[rows], turn_each(product, drawn, keys, levels[rows]))
-        back = drawn
-        if recall is not None:
-            read = turn_each(product, product.read(made), keys, levels[rows], back=True)
-            back = product.likeliest(read)
-        return back, product.embed(made), product.looks(made)
+        if recall is None:
+            return drawn, product.embed(made), product.looks(made)
+        read = turn_each(product, product.read(made), keys, levels[rows], back=True)
+        return product.likeliest(read), product.embed(made), np.zeros(len(rows), np.float32)
 
     found = choose_drawings(identities, look, recall, is_file=True)
     keys = keys_of(found.attempts)

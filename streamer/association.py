@@ -18,35 +18,33 @@ _DISTANCE_WEIGHT: Final = 0.4
 
 
 def box_sides_px(boxes_xyxy_px: Float32Array | Float64Array) -> Float64Array:
-    """Root of the area of each box: (N,) float64, at least a hundredth of a pixel."""
-    sizes = np.maximum(boxes_xyxy_px[:, 2:] - boxes_xyxy_px[:, :2], 1e-2)
-    return np.asarray(np.sqrt(sizes[:, 0] * sizes[:, 1]), np.float64)
+    """Root of the area of each (..., 4) box: (...) float64, at least a hundredth of a pixel."""
+    sizes = np.maximum(boxes_xyxy_px[..., 2:] - boxes_xyxy_px[..., :2], 1e-2)
+    return np.asarray(np.sqrt(sizes[..., 0] * sizes[..., 1]), np.float64)
 
 
 def _intersections(first: Float32Array, second: Float32Array) -> Float64Array:
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., 2:], second[..., 2:])
     return np.asarray(np.maximum(high - low, 0).prod(-1), np.float64)
 
 
 def box_overlaps(first: Float32Array, second: Float32Array) -> Float64Array:
     """Intersection over union of (N, 4) with (M, 4) boxes: (N, M) float64."""
-    shared = _intersections(first, second)
-    areas = box_sides_px(first)[:, None] ** 2 + box_sides_px(second)[None] ** 2 - shared
-    return np.asarray(shared / areas)
+    return paired_overlaps(first[:, None], second[None])
 
 
 def paired_overlaps(first: Float32Array, second: Float32Array) -> Float64Array:
-    """Intersection over union of each of (N, 4) boxes with its partner: (N,) float64."""
-    low = np.maximum(first[:, :2], second[:, :2])
-    high = np.minimum(first[:, 2:], second[:, 2:])
-    shared = np.maximum(high - low, 0).prod(-1).astype(np.float64)
+    """Intersection over union of each of (..., 4) boxes with its partner: (...) float64."""
+    shared = _intersections(first, second)
     return np.asarray(shared / (box_sides_px(first) ** 2 + box_sides_px(second) ** 2 - shared))
 
 
 def contained_ratios(first: Float32Array, second: Float32Array) -> Float64Array:
     """Which share of each (N, 4) box lies inside each (M, 4) box: (N, M) float64."""
-    return np.asarray(_intersections(first, second) / box_sides_px(first)[:, None] ** 2)
+    return np.asarray(
+        _intersections(first[:, None], second[None]) / box_sides_px(first)[:, None] ** 2
+    )
 
 
 def match_boxes(

@@ -15,7 +15,7 @@ from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.aligner import encoder_views
 from streamer.identity import IdentitySpace
-from streamer.key_choice import KeyChoice, KeyTry, best_key, drawback
+from streamer.key_choice import KeyChoice, KeyTry, best_key, ordinariness
 from streamer.legible import Redrawn, legible_identities
 from streamer.likeness import blended
 
@@ -200,15 +200,13 @@ class Disguise:
 
         def redraw(tried: Float32Array) -> Redrawn:
             wanted = self._keys.propose(identity_id, space.embedding(tried[0]), attempt)
-            one = self._tried(
-                identity_id, original, wanted, views[0], attempt, compares=len(seen) > 1
-            )
+            one = self._tried(identity_id, original, wanted, views[0], attempt)
             if one.back is None or one.likeness >= self._enough:
                 return own, np.array([np.inf])
-            return one.back[None], np.array([drawback(one, others)])
+            return one.back[None], np.array([ordinariness(one.face, others)])
 
         own = space.coordinates(original)[None]
-        start = first.back[None], np.array([drawback(first, others)])
+        start = first.back[None], np.array([ordinariness(first.face, others)])
         found = legible_identities(own, start, recall.gain, redraw, steps=steps)
         if np.array_equal(found, own):
             return None
@@ -225,7 +223,7 @@ class Disguise:
         view: UInt8Array,
         number: int,
         *,
-        compares: bool,
+        compares: bool = False,
     ) -> KeyTry:
         """What comes of a key in one view (S, S, 3); its looks only to compare them."""
         seen = self._drawn(view, wanted)

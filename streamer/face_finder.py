@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import cv2
 import numpy as np
 
-from engines.arrays import Float32Array, UInt8Array
+from engines.arrays import AnyArray, Float32Array, UInt8Array
 from engines.detector import FaceDetector
 from engines.types import Detections
+from streamer.color import planes_of
 from streamer.frames import Frame
 
 __all__ = ["FaceFinder", "input_side_px"]
@@ -37,11 +38,7 @@ def input_side_px(size_hw: tuple[int, int], asked_px: int) -> int:
 
 def _turned(pixels: UInt8Array, rotation_deg: int) -> UInt8Array:
     """An I420 picture turned counter-clockwise."""
-    height, width = pixels.shape[0] * 2 // 3, pixels.shape[1]
-    planes = [pixels[:height], *pixels[height:].reshape(2, height // 2, width // 2)]
-    turned = [cv2.rotate(plane, _CODES[rotation_deg]) for plane in planes]
-    out_width = turned[0].shape[1]
-    return np.concatenate([plane.reshape(-1, out_width) for plane in turned])
+    return _stacked([cv2.rotate(plane, _CODES[rotation_deg]) for plane in planes_of(pixels)])
 
 
 def _part_of(frame: Frame, part_xyxy_px: tuple[int, int, int, int]) -> UInt8Array:
@@ -53,10 +50,15 @@ def _part_of(frame: Frame, part_xyxy_px: tuple[int, int, int, int]) -> UInt8Arra
         max(start + 4, min(math.ceil(end / 4), whole // 4) * 4)
         for start, end, whole in zip((x1, y1), part_xyxy_px[2:], (width, height), strict=True)
     )
-    luma = frame.pixels[y1:y2, x1:x2]
-    chroma = frame.pixels[height:].reshape(2, height // 2, width // 2)
-    halves = chroma[:, y1 // 2 : y2 // 2, x1 // 2 : x2 // 2]
-    return np.concatenate([luma, halves.reshape(-1, x2 - x1)])
+    luma, *chroma = planes_of(frame.pixels)
+    halves = [plane[y1 // 2 : y2 // 2, x1 // 2 : x2 // 2] for plane in chroma]
+    return _stacked([luma[y1:y2, x1:x2], *halves])
+
+
+def _stacked(planes: Sequence[AnyArray]) -> UInt8Array:
+    """Y, U and V planes as one I420 picture; the height of Y is a multiple of four."""
+    width = planes[0].shape[1]
+    return np.concatenate([np.asarray(plane, np.uint8).reshape(-1, width) for plane in planes])
 
 
 def _points_back(points: Float32Array, size_hw: tuple[int, int], rotation_deg: int) -> Float32Array:
@@ -99,14 +101,7 @@ class FaceFinder:
 
     def find(self, frame: Frame) -> Detections:
         """All faces, far below the thresholds of the tracker too, in frame pixels."""
-        pixels = frame.pixels
-        if self._rotation_deg:
-            pixels = _turned(pixels, self._rotation_deg)
-        found = self._detector.detect_i420(
-            [pixels],
-            threshold=min(self._detector.settings.keep_threshold, _LOOSEST_SCORE),
-            long_side_px=self._long_side_px,
-        )[0]
+        found = self._detect(frame.pixels, self._long_side_px)
         return self._back(found, frame.size_hw) if self._rotation_deg else found
 
     def sees_any(self, frame: Frame, part_xyxy_px: tuple[int, int, int, int]) -> bool:
@@ -117,16 +112,19 @@ class FaceFinder:
             part_xyxy_px: left, top, right and bottom edge in pixels as they are stored.
         """
         pixels = _part_of(frame, part_xyxy_px)
-        if self._rotation_deg:
-            pixels = _turned(pixels, self._rotation_deg)
         scale = self._long_side_px / max(frame.size_hw)
         side_px = max(pixels.shape[0] * 2 // 3, pixels.shape[1]) * scale
-        found = self._detector.detect_i420(
+        return len(self._detect(pixels, math.ceil(side_px / _STRIDE_PX) * _STRIDE_PX)) > 0
+
+    def _detect(self, pixels: UInt8Array, long_side_px: int) -> Detections:
+        """What is found in an I420 picture as it is stored, where it lies once upright."""
+        if self._rotation_deg:
+            pixels = _turned(pixels, self._rotation_deg)
+        return self._detector.detect_i420(
             [pixels],
             threshold=min(self._detector.settings.keep_threshold, _LOOSEST_SCORE),
-            long_side_px=math.ceil(side_px / _STRIDE_PX) * _STRIDE_PX,
+            long_side_px=long_side_px,
         )[0]
-        return len(found) > 0
 
     def refine(self, frame: Frame, found: Detections) -> Detections:
         """The same faces with the landmarks that they have in this frame.

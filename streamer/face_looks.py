@@ -12,9 +12,8 @@ from engines.detector import FaceDetector
 
 __all__ = ["FaceLooks"]
 
-# Room around a crop, a tenth of its side; with it a side of 160 px is a multiple of 32.
+# Room around a crop, a tenth of its side.
 _MARGIN_RATIO: Final = 0.1
-_STRIDE_PX: Final = 32
 _LEAST: Final = 0.05
 
 
@@ -45,11 +44,10 @@ class FaceLooks:
             EngineRunError: the network failed.
         """
         margin = round(_MARGIN_RATIO * crops.shape[1])
-        side_px = -(-(crops.shape[1] + 2 * margin) // _STRIDE_PX) * _STRIDE_PX
         edge = (margin,) * 4
         framed = [
             np.asarray(cv2.copyMakeBorder(crop, *edge, cv2.BORDER_REPLICATE), np.uint8)
             for crop in crops
         ]
-        found = self._detector.detect(framed, threshold=_LEAST, long_side_px=side_px)
+        found = self._detector.detect(framed, threshold=_LEAST, long_side_px=framed[0].shape[0])
         return np.array([one.scores.max() if len(one) else 0.0 for one in found], np.float32)

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -168,16 +169,17 @@ def _part(cells: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     Of a face that has come, only a part may differ from what was there, so the box is grown on each
     side by its own size, and by two cells at least.
     """
-    if not cells.any():
+    x, y, width, height = cv2.boundingRect(cells.astype(np.uint8))
+    if not width:
         return None
-    ends = []
-    for axis in (1, 0):
-        found = np.flatnonzero(cells.any(axis=1 - axis))
-        start, end = int(found[0]), int(found[-1]) + 1
-        margin = max(2, end - start)
-        ends.append((max(0, start - margin), min(cells.shape[axis], end + margin)))
-    (x1, x2), (y1, y2) = ends
-    return x1, y1, x2, y2
+    rows, columns = cells.shape
+    across, down = max(2, width), max(2, height)
+    return (
+        max(0, x - across),
+        max(0, y - down),
+        min(columns, x + width + across),
+        min(rows, y + height + down),
+    )
 
 
 class Looks:
