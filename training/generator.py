@@ -17,12 +17,12 @@ from torch import nn
 from training.discriminator import Discriminator, FeatureCritic
 from training.face_features import CHANNELS, FaceFeatures
 from training.face_synthesis import FaceSynthesis
-from training.generator_data import FaceBank, identity_basis, load_bank
+from training.generator_data import Batch, FaceBank, identity_basis, load_bank
 from training.generator_export import read_weights
 from training.generator_feed import Feed
 from training.generator_options import LossWeights, Mixture
 from training.generator_sheet import save_sheet
-from training.generator_steps import GeneratorTraining
+from training.generator_steps import Fakes, GeneratorTraining
 from training.landmarks66 import Landmarks66
 from training.landmarks66_train import load_landmarks66
 from training.losses_identity import IdentityReader, OwnReader, SecondReader, load_readers
@@ -69,7 +69,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=50_000, help="stop after so many images")
     parser.add_argument("--minutes", type=float, default=1e9, help="or after so much time")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=6e-4)
+    parser.add_argument("--rate", type=float, default=6e-4, help="0: only the critics learn")
     parser.add_argument("--critic-rate", type=float, default=4e-4)
     parser.add_argument("--sheet-every", type=int, default=200)
     parser.add_argument("--threads", type=int, default=2)
@@ -161,9 +161,14 @@ def _step(
     step: int,
 ) -> None:
     batch = feed.take(args.device)
+    adam, critic_adam = optimizers
+    if not args.rate:
+        with half_precision(args.device):
+            fakes = training.fakes(batch, step)
+        _critic_step(args, training, batch, fakes, critic_adam)
+        return
     with half_precision(args.device):
         loss, fakes = training.losses(batch, step)
-    adam, critic_adam = optimizers
     adam.zero_grad(set_to_none=True)
     loss.backward()
     norm = float(nn.utils.clip_grad_norm_(training.net.parameters(), 1.0))
@@ -174,11 +179,21 @@ def _step(
     training.log["gradient"] = 0.98 * usual + 0.02 * norm
     adam.step()
     if step % training.mixture.critic_every == 0:
-        with half_precision(args.device):
-            critic_loss = training.critic_loss(batch.crops, fakes)
-        critic_adam.zero_grad(set_to_none=True)
-        critic_loss.backward()
-        critic_adam.step()
+        _critic_step(args, training, batch, fakes, critic_adam)
+
+
+def _critic_step(
+    args: argparse.Namespace,
+    training: GeneratorTraining,
+    batch: Batch,
+    fakes: Fakes,
+    critic_adam: torch.optim.Optimizer,
+) -> None:
+    with half_precision(args.device):
+        critic_loss = training.critic_loss(batch.crops, fakes)
+    critic_adam.zero_grad(set_to_none=True)
+    critic_loss.backward()
+    critic_adam.step()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,6 +44,18 @@ class Fakes:
     maps: list[Tensor]
 
 
+class _Drawn(NamedTuple):
+    """Faces of a step: of the batch's N, ``taught`` are lessons and the others are swaps."""
+
+    batch: Batch
+    lessons: Lessons
+    taught: int
+    wanted: Tensor
+    rotated: Tensor
+    face: Tensor
+    output: Tensor
+
+
 @dataclass(slots=True, eq=False)
 class GeneratorTraining:
     """Everything a step needs. Not safe for use from several threads.
@@ -78,17 +91,8 @@ class GeneratorTraining:
     def losses(self, batch: Batch, step: int) -> tuple[Tensor, Fakes]:
         """Forward passes of a batch: the generator's loss, and the fakes for the critics."""
         w, count = self.weights, len(batch.crops)
-        taught = round(count * self.mixture.taught_ratio)
-        if self._in_pairs(step):
-            batch = paired(batch, taught)
-        lessons = make_lessons(batch, taught, self.own, self.generator)
-        targets, rotated = self._targets(batch, taught)
-        wanted = torch.cat([lessons.identities, targets])
-        inputs = torch.cat([lessons.inputs, batch.crops[taught:]])
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        face, alpha = self.net(inputs, wanted)
-        face = face.float()
-        output = composite(face, alpha, inputs)
+        batch, lessons, taught, wanted, rotated, face, output = self._draw(batch, step)
+        targets = wanted[taught:]
         shift = self._shift()
         second, maps = self.features(output, shift)
         total = self._taught_loss(face[:taught], lessons, [m[:taught] for m in maps], shift)
@@ -104,6 +108,28 @@ class GeneratorTraining:
         if taught < count and step % self.mixture.cycle_every == self.mixture.cycle_every - 1:
             total = total + self._recovery(batch, output.detach()[taught:], taught)
         return total, Fakes(output.detach(), [m.detach() for m in maps])
+
+    @torch.no_grad()
+    def fakes(self, batch: Batch, step: int) -> Fakes:
+        """What the critics would see of a step, without the losses (to warm them)."""
+        output = self._draw(batch, step).output
+        _, maps = self.features(output, self._shift())
+        return Fakes(output, maps)
+
+    def _draw(self, batch: Batch, step: int) -> _Drawn:
+        """The faces of a batch: lessons, then swaps (in pairs in some steps)."""
+        taught = round(len(batch.crops) * self.mixture.taught_ratio)
+        if self._in_pairs(step):
+            batch = paired(batch, taught)
+        lessons = make_lessons(batch, taught, self.own, self.generator)
+        targets, rotated = self._targets(batch, taught)
+        wanted = torch.cat([lessons.identities, targets])
+        inputs = torch.cat([lessons.inputs, batch.crops[taught:]])
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        face, alpha = self.net(inputs, wanted)
+        face = face.float()
+        output = composite(face, alpha, inputs)
+        return _Drawn(batch, lessons, taught, wanted, rotated, face, output)
 
     def _shift(self) -> tuple[int, int]:
         top, left = (int(v) for v in self.rng.integers(-2, 3, 2))
