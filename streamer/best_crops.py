@@ -149,6 +149,10 @@ class BestCrops:
         gain = 1.0 + self._options.min_gain_ratio
         return quality > rival.value * gain and quality > rival.quality * gain
 
+    def of(self, track_id: int) -> UInt8Array | None:
+        """The (K, 160, 160, 3) uint8 RGB canvases of a track, best first; None without views."""
+        return self._stack(track_id) if self._views.get(track_id) else None
+
     def items(self) -> Iterator[tuple[int, UInt8Array]]:
         """Each track that has views, with (K, 160, 160, 3) uint8 RGB canvases, best first."""
         for track_id in sorted(self._views):

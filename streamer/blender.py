@@ -59,7 +59,7 @@ class BlendResult:
     Attributes:
         frame: the frame for the sink.
         replaced: tracks that got a synthetic face.
-        filled: tracks whose box was pixelated or filled instead.
+        filled: tracks whose box was covered instead.
         rects_xywh_px: track -> even-aligned rectangle that holds every changed pixel.
     """
 
@@ -122,7 +122,7 @@ class Blender:
         replaced: set[int] = set()
         filled: set[int] = set()
         rects: dict[int, tuple[int, int, int, int]] = {}
-        # Covers first: a synthetic face beside a covered one is then not pixelated itself.
+        # Covers first: a synthetic face beside a covered one is then not covered itself.
         order = sorted(plan, key=lambda face: faces.get(face.track_id) is not None)
         for face in order:  # walks what was planned, not what was generated
             generated = faces.get(face.track_id)
@@ -137,7 +137,7 @@ class Blender:
                 replaced.add(face.track_id)
             else:
                 rect = cover_rect(face.box_xyxy_px, source.size_hw)
-                cover_into(canvas, rect, self._fallback)
+                rect = cover_into(canvas, rect, self._fallback)
                 filled.add(face.track_id)
             if rect[2] and rect[3]:
                 previous = rects.get(face.track_id)

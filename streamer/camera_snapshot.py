@@ -68,7 +68,7 @@ class CameraSnapshot:
         frames_out: frames put out.
         frames_dropped: whole frames dropped before detection.
         faces_replaced: faces in frames that got a synthetic one.
-        faces_covered: faces in frames that were pixelated or filled.
+        faces_covered: faces in frames that were covered.
         guard_rejections: synthetic faces refused because the person could still be seen in them.
         engine_errors: frames for which a network failed.
         reconnects: lost connections that came back.

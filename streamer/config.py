@@ -73,7 +73,7 @@ class CoverConfig(ConfigModel):
     min_face_px: float = Field(default=24.0, ge=8, le=512)
     extend_before_s: float = Field(default=1.0, ge=0, le=60)
     extend_after_s: float = Field(default=1.0, ge=0, le=60)
-    fallback: Literal["pixelate", "fill"] = "pixelate"
+    fallback: Literal["blur", "pixelate", "fill"] = "blur"
     most_alike: float = Field(
         default=0.33,
         gt=0,
@@ -110,7 +110,7 @@ class CoverConfig(ConfigModel):
         "the password reads it better",
     )
     look_back_frames: int = Field(default=5, ge=0, le=250, description="live sources only")
-    replace: bool = Field(default=True, description="False: pixelate or fill every face")
+    replace: bool = Field(default=True, description="False: cover every face")
 
 
 class IdentityConfig(ConfigModel):

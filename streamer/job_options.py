@@ -209,6 +209,7 @@ def analysis_options(
         base,
         crop_size_px=models.generator.crop_size_px,
         start_score=settings.score_threshold,
+        replace_score=settings.score_threshold + base.replace_score - base.start_score,
         min_face_px=cover.min_face_px,
         keep_face_px=cover.min_face_px * base.keep_face_px / base.min_face_px,
         extension=extension,

@@ -130,7 +130,7 @@ class Face:
         box_xyxy_px: (4,) float32, corners in frame pixels.
         frame_from_crop: (2, 3) float64, crop pixels to frame pixels.
         is_generated: a new face was blended in.
-        is_filled: the region was filled or pixelated.
+        is_filled: the region was covered.
         is_coasting: the position was predicted, not detected.
     """
 

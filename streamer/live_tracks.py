@@ -14,7 +14,7 @@ from streamer.analysis import AnalysisOptions
 from streamer.best_crops import BestCrops
 from streamer.disguise import Disguise
 from streamer.extension import ExtensionOptions
-from streamer.frames import Frame
+from streamer.frames import Frame, TrackedFace
 from streamer.identity import identify
 from streamer.look_back import LookBack
 from streamer.plan import FramePlan
@@ -75,6 +75,8 @@ class LiveTracks:
         depth_s: float = math.inf,
         disguise: Disguise | None = None,
     ) -> None:
+        if depth_frames < 0:
+            raise ValueError("depth_frames must not be negative")
         self._options = options
         self._embedder, self._disguise = embedder, disguise
         self._depth = depth_frames
@@ -93,9 +95,7 @@ class LiveTracks:
         after_s = max(extension.after_s, options.tracker.max_coast_s)
         look_back = replace(options.look_back, extension=replace(extension, after_s=after_s))
         self._tracker = Tracker(options.tracker)
-        self._look_back = LookBack(
-            look_back, depth_frames=self._depth, history_s=max(2.0, after_s + 0.5)
-        )
+        self._look_back = LookBack(look_back, history_s=max(2.0, after_s + 0.5))
         self._cuts = SceneCut(options.scene_cut)
         self._crops = BestCrops()
         self._lost = RecentlyLost(options.reassociation)
@@ -111,30 +111,40 @@ class LiveTracks:
         cut = self._cuts.update(thumbnail(frame.pixels[: size_hw[0]]))
         faces = self._tracker.update(frame.time_s, found, frame_size_hw=size_hw, cut=cut)
         faces = tuple(replace(face, track_id=face.track_id + self._offset) for face in faces)
-        for face in faces:
-            self.track_count = max(self.track_count, face.track_id)
-            self._present_s[face.track_id] = frame.time_s
-            if self._crops.offer(frame, face) and face.track_id not in self._lives:
-                self._identify(face.track_id, frame.time_s, face.box_xyxy_px)
-            life = self._lives.get(face.track_id)
-            if life is not None and not face.is_coasting:
-                life.summary = replace(
-                    life.summary, last_s=frame.time_s, last_box_xyxy_px=face.box_xyxy_px
-                )
-        self._forget(frame.time_s)
         self._frames.append(frame)
-        plan = self._look_back.push(
-            frame.time_s, faces, found, frame_size_hw=size_hw, cut=cut, identities=self.identities
-        )
-        leaving = [] if plan is None else [PlannedFrame(self._frames.popleft(), plan)]
-        while self._frames and frame.time_s - self._frames[0].time_s >= self._depth_s:
+        self._look_back.add(frame.time_s, faces, found, frame_size_hw=size_hw, cut=cut)
+        for face in faces:
+            self._follow(frame, face)
+        self._forget(frame.time_s)
+        leaving = []
+        while len(self._frames) > self._depth or (
+            self._frames and frame.time_s - self._frames[0].time_s >= self._depth_s
+        ):
             plan = self._look_back.release(self.identities)
             leaving.append(PlannedFrame(self._frames.popleft(), plan))
         return leaving
 
+    def _follow(self, frame: Frame, face: TrackedFace) -> None:
+        """Keep the views of a face, and find out who it is once it gets a new face."""
+        key = face.track_id
+        self.track_count = max(self.track_count, key)
+        self._present_s[key] = frame.time_s
+        self._crops.offer(frame, face)
+        if face.is_coasting:
+            return
+        if key not in self._lives and self._look_back.is_replaced(key):
+            self._identify(key, frame.time_s, face.box_xyxy_px)
+        life = self._lives.get(key)
+        if life is not None:
+            life.summary = replace(
+                life.summary, last_s=frame.time_s, last_box_xyxy_px=face.box_xyxy_px
+            )
+
     def _identify(self, track_id: int, time_s: float, box: Float32Array) -> None:
         """Fix the identity of a track from its first view, or from the track that it continues."""
-        canvases = dict(self._crops.items())[track_id]
+        canvases = self._crops.of(track_id)
+        if canvases is None:
+            return
         embedding = identify(self._embedder, encoder_views(canvases))
         summary = TrackSummary(track_id, time_s, time_s, box, box, 0, embedding)
         identity = self._lost.identity_of(summary)

@@ -43,9 +43,15 @@ def finalise(
     loose = table.loose()
     plans: dict[int, TrackPlan] = {}
     for track_id, seen in table.tracks():
-        is_weak = options.is_weak(*table.strength(track_id))
+        strength = table.strength(track_id)
         plans[track_id] = plan_track(
-            seen, loose, timeline, options, is_weak=is_weak, only_frame=only_frame
+            seen,
+            loose,
+            timeline,
+            options,
+            is_weak=options.is_weak(*strength),
+            is_replaced=options.is_replaced(*strength),
+            only_frame=only_frame,
         )
     return _as_table(len(table), plans, identities or {}, options, only_frame)
 
@@ -113,28 +119,26 @@ def _hidden(
 class LookBack:
     """The same for a live source: frames leave a few frames later than they come.
 
-    A face first seen in frame n is thereby covered in the frames before n as well, as far as the
-    buffer reaches, and the smoothing knows what comes next. Not thread-safe.
+    A face first seen in frame n is thereby covered in the frames before n as well, as far as frames
+    are held, and the smoothing knows what comes next. Not thread-safe.
 
     Args:
         options: how; the time after the last sighting should be that for which the tracker keeps
             a lost track, since a live source cannot know whether the face comes back.
-        depth_frames: how many frames later a frame leaves, 0 or more.
         history_s: how much of the past is kept; at least the time of the extension.
     """
 
-    def __init__(
-        self, options: LookBackOptions, *, depth_frames: int, history_s: float = 2.0
-    ) -> None:
-        if depth_frames < 0:
-            raise ValueError("depth_frames must not be negative")
+    def __init__(self, options: LookBackOptions, *, history_s: float = 2.0) -> None:
         self._options = options
-        self._depth = depth_frames
         self._history_s = history_s
         self._table = TrackTable()
         self._pending = 0
 
-    def push(
+    def __len__(self) -> int:
+        """How many frames are held."""
+        return self._pending
+
+    def add(
         self,
         frame_time_s: float,
         faces: tuple[TrackedFace, ...],
@@ -142,30 +146,19 @@ class LookBack:
         *,
         frame_size_hw: tuple[int, int],
         cut: bool = False,
-        identities: Mapping[int, int] | None = None,
-    ) -> FramePlan | None:
-        """Take in the next frame; see `TrackTable.append`.
-
-        Returns:
-            The plan of the frame `depth_frames` earlier, or None while the buffer fills.
-        """
+    ) -> None:
+        """Take in the next frame; see `TrackTable.append`."""
         self._table.append(frame_time_s, faces, detections, frame_size_hw=frame_size_hw, cut=cut)
         self._pending += 1
-        if self._pending <= self._depth:
-            return None
-        return self._release(identities)
+
+    def is_replaced(self, track_id: int) -> bool:
+        """Whether a track that was seen lately gets a new face by what is known of it so far."""
+        return self._options.is_replaced(*self._table.strength(track_id))
 
     def release(self, identities: Mapping[int, int] | None = None) -> FramePlan:
-        """The plan of the oldest frame that is held, before its time; there must be one."""
+        """The plan of the oldest frame that is held; there must be one."""
         if not self._pending:
             raise ValueError("no frame is held")
-        return self._release(identities)
-
-    def flush(self, identities: Mapping[int, int] | None = None) -> list[FramePlan]:
-        """The plans of the frames still held, in order, at the end of the source."""
-        return [self._release(identities) for _ in range(self._pending)]
-
-    def _release(self, identities: Mapping[int, int] | None) -> FramePlan:
         frame = len(self._table) - self._pending
         plans = finalise(self._table, self._options, identities=identities, only_frame=frame)
         self._pending -= 1
@@ -174,3 +167,7 @@ class LookBack:
         if old:
             self._table.forget(old)
         return plans[frame]
+
+    def flush(self, identities: Mapping[int, int] | None = None) -> list[FramePlan]:
+        """The plans of the frames still held, in order, at the end of the source."""
+        return [self.release(identities) for _ in range(self._pending)]

@@ -20,6 +20,8 @@ class LookBackOptions:
         start_score: a track whose best score is lower is weak: filled, and hardly extended.
         sure_score: a track seen less than `min_sightings` times is weak below this score.
         min_sightings: see `sure_score`.
+        replace_score: a track whose best score is lower is filled: what a detector is less sure of
+            is an ear or a hand more often than a face that anyone could make out.
         min_face_px: smaller faces are filled; once replaced, they stay so down to `keep_face_px`.
         keep_face_px: see `min_face_px`.
         min_hidden_ratio: share of the detected box that the mask of the synthetic face must hide
@@ -40,6 +42,7 @@ class LookBackOptions:
     start_score: float = 0.5
     sure_score: float = 0.7
     min_sightings: int = 2
+    replace_score: float = 0.6
     min_face_px: float = 24.0
     keep_face_px: float = 20.0
     min_hidden_ratio: float = 0.9
@@ -57,3 +60,7 @@ class LookBackOptions:
         """Whether a track with this many sightings and this best score may be a false alarm."""
         needed = self.start_score if sightings >= self.min_sightings else self.sure_score
         return best_score < needed
+
+    def is_replaced(self, sightings: int, best_score: float) -> bool:
+        """Whether the faces of such a track are replaced, and not only filled."""
+        return best_score >= self.replace_score and not self.is_weak(sightings, best_score)

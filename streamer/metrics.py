@@ -30,7 +30,7 @@ _COUNTERS: Final[tuple[tuple[str, str, Callable[[CameraSnapshot], float]], ...]]
     ("frames_out", "Anonymised frames put out.", lambda c: c.frames_out),
     ("frames_dropped", "Frames dropped before detection.", lambda c: c.frames_dropped),
     ("faces_replaced", "Faces that got a synthetic one.", lambda c: c.faces_replaced),
-    ("faces_covered", "Faces pixelated or filled instead.", lambda c: c.faces_covered),
+    ("faces_covered", "Faces covered instead.", lambda c: c.faces_covered),
     (
         "guard_rejections",
         "Synthetic faces refused because the person could still be seen in them.",

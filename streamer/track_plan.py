@@ -68,6 +68,7 @@ def plan_track(
     options: LookBackOptions,
     *,
     is_weak: bool,
+    is_replaced: bool,
     only_frame: int | None = None,
 ) -> TrackPlan:
     """Plan one track.
@@ -77,7 +78,8 @@ def plan_track(
         loose: detections of no track, which may continue it.
         timeline: the frames.
         options: how.
-        is_weak: it may be a false alarm.
+        is_weak: it may be a false alarm, and is filled in few frames around its sightings.
+        is_replaced: it gets a new face where that hides the old one.
         only_frame: other frames may be left out, to save time.
     """
     extension = options.extension
@@ -95,7 +97,7 @@ def plan_track(
         if part in wanted and part == 0:
             if only_frame is not None:
                 seen = _near(seen, timeline.times_s, only_frame)
-            parts.append(_plan_inside(seen, timeline.times_s, options, is_weak=is_weak))
+            parts.append(_plan_inside(seen, timeline.times_s, options, is_replaced=is_replaced))
         elif part in wanted:
             parts.append(_plan_extension(seen, timeline, options, reach_s=reach_s, step=part))
     return _joined(parts, is_weak)
@@ -152,7 +154,7 @@ def _time_to_nearest(known_s: Float64Array, wanted_s: Float64Array) -> tuple[Flo
 
 
 def _plan_inside(
-    seen: Observations, all_times_s: Float64Array, options: LookBackOptions, *, is_weak: bool
+    seen: Observations, all_times_s: Float64Array, options: LookBackOptions, *, is_replaced: bool
 ) -> TrackPlan:
     """From the first to the last sighting: gaps closed, boxes and transforms smoothed."""
     frames = np.arange(seen.frames[0], seen.frames[-1] + 1)
@@ -169,10 +171,10 @@ def _plan_inside(
     low, high = np.minimum(boxes[:, :2], raw[:, :2]), np.maximum(boxes[:, 2:], raw[:, 2:])
     cover = _with_margin(np.concatenate([low, high], axis=1), growth, options)
     transforms = np.full((len(frames), 2, 3), np.nan)
-    if not is_weak:
+    if is_replaced:
         transforms = _transforms(seen, times_s, boxes, raw, options)
     return TrackPlan(
-        frames, boxes, cover, transforms, is_seen, np.zeros(len(frames), np.bool_), is_weak
+        frames, boxes, cover, transforms, is_seen, np.zeros(len(frames), np.bool_), False
     )
 
 

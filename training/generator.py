@@ -1,4 +1,7 @@
-"""Train the face generator: ``python -m training.generator --data ../shared/faces --out RUN``."""
+"""Train the face generator: ``python -m training.generator --data ../shared/faces --out RUN``.
+
+With ``--rate 0`` only its critics learn, which do not ship: that warms them for weights that do.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ from training.landmarks66 import Landmarks66
 from training.landmarks66_train import load_landmarks66
 from training.losses_identity import IdentityReader, OwnReader, SecondReader, load_readers
 from training.rebuild import rebuild_encoder
+from training.run_options import run_parser
 from training.runtime import (
     AveragedModel,
     append_csv,
@@ -58,23 +62,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="training.generator", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the face sets")
-    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
-    parser.add_argument("--cache", type=Path, default=Path("build/cache"))
-    parser.add_argument("--encoder", type=Path, default=Path("engines/weights/encoder.onnx"))
+    parser = run_parser(
+        "training.generator", __doc__, out="build/generator", images=50_000, batch=16
+    )
     parser.add_argument("--landmark-net", type=Path, default=Path("build/landmarks66"))
-    parser.add_argument("--out", type=Path, default=Path("build/generator"))
     parser.add_argument("--init", type=Path, help="start from weights: .onnx or .pt")
-    parser.add_argument("--images", type=int, default=50_000, help="stop after so many images")
-    parser.add_argument("--minutes", type=float, default=1e9, help="or after so much time")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=6e-4, help="0: only the critics learn")
     parser.add_argument("--critic-rate", type=float, default=4e-4)
     parser.add_argument("--sheet-every", type=int, default=200)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
     for group in (LossWeights(), Mixture()):
         for item in dataclasses.fields(group):
             value = getattr(group, item.name)

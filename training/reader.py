@@ -22,6 +22,7 @@ from training.generator_feed import Feed
 from training.losses_identity import declare_vision_operators, rotated_targets
 from training.losses_image import composite
 from training.read_back import ReadBack, read_back_loss
+from training.run_options import run_parser
 from training.runtime import (
     AveragedModel,
     append_csv,
@@ -53,21 +54,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="training.reader", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the face sets")
-    parser.add_argument("--teachers", type=Path, default=Path("../shared/models"))
-    parser.add_argument("--cache", type=Path, default=Path("build/cache"))
+    parser = run_parser("training.reader", __doc__, out="build/reader", images=60_000, batch=32)
     parser.add_argument("--generator", type=Path, default=Path("engines/weights/generator.onnx"))
-    parser.add_argument("--encoder", type=Path, default=Path("engines/weights/encoder.onnx"))
     parser.add_argument("--init", type=Path, help="start from this reader.onnx; default: E_id")
-    parser.add_argument("--out", type=Path, default=Path("build/reader"))
-    parser.add_argument("--images", type=int, default=60_000, help="stop after so many faces")
-    parser.add_argument("--minutes", type=float, default=1e9, help="or after so much time")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=6e-4)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
     return parser.parse_args(argv)
 
 

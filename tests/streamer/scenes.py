@@ -86,14 +86,14 @@ def live_plan_of(
 ) -> list[FramePlan]:
     """Track and plan a scene as a live source."""
     tracker = Tracker(TrackerOptions())
-    window = LookBack(options or LookBackOptions(), depth_frames=depth_frames)
+    window = LookBack(options or LookBackOptions())
     plans: list[FramePlan] = []
     for i, found in enumerate(scene):
         time_s, cut = i * STEP_S, i in cuts
         faces = tracker.update(time_s, found, frame_size_hw=SIZE_HW, cut=cut)
-        plan = window.push(time_s, faces, found, frame_size_hw=SIZE_HW, cut=cut)
-        if plan is not None:
-            plans.append(plan)
+        window.add(time_s, faces, found, frame_size_hw=SIZE_HW, cut=cut)
+        if len(window) > depth_frames:
+            plans.append(window.release())
     return plans + window.flush()
 
 

@@ -158,3 +158,18 @@ def test_each_identity_gets_its_key_once_and_it_is_forgotten_with_it() -> None:
     assert tracks.attempts == {1: 0}
     _run(tracks, [False] * 400, start=30)
     assert tracks.attempts == {}
+
+
+def test_what_is_only_covered_has_no_identity() -> None:
+    """An ear or a hand costs no run of E_id and of the generator, unless it turns out a face."""
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=0)
+    found = _found(150.0)
+    plans = []
+    for step, score in enumerate([0.55] * 4 + [0.65] + [0.55] * 8):
+        frame = Frame(_PIXELS, ColorSpec(), step, Fraction(1, 25), step)
+        scored = Detections(found.boxes_xyxy_px, found.landmarks_px, np.array([score], np.float32))
+        plans += [planned.plan for planned in tracks.push(frame, scored)]
+        assert tracks.identities == ({} if step < 4 else {1: 1})
+    assert all(plan for plan in plans)  # covered all the time
+    assert plans[3][0].action == "fill"
+    assert plans[-1][0].action == "replace"

@@ -184,12 +184,14 @@ def test_live_agrees_with_a_file_when_it_looks_far_enough() -> None:
 
 
 def test_live_gives_one_plan_a_frame_and_keeps_little() -> None:
-    window = LookBack(LookBackOptions(), depth_frames=3, history_s=0.4)
-    with pytest.raises(ValueError, match="negative"):
-        LookBack(LookBackOptions(), depth_frames=-1)
-    empty = Detections.empty()
-    given_back = [window.push(i * STEP_S, (), empty, frame_size_hw=(480, 640)) for i in range(50)]
-    assert [plan is None for plan in given_back] == [True] * 3 + [False] * 47
+    window = LookBack(LookBackOptions(), history_s=0.4)
+    with pytest.raises(ValueError, match="no frame"):
+        window.release()
+    for i in range(50):
+        window.add(i * STEP_S, (), Detections.empty(), frame_size_hw=(480, 640))
+        if i >= 3:
+            assert window.release() == ()
+    assert len(window) == 3
     assert len(window.flush()) == 3
 
 
