@@ -91,8 +91,8 @@ class CoverConfig(ConfigModel):
         default=16,
         ge=1,
         le=32,
-        description="files: of so many keys whose face is not like the person the one is taken "
-        "whose face the detector is surest of; 1: looks are not compared",
+        description="of so many keys (cameras: four) whose face is not like the person the one is "
+        "taken whose face the detector is surest of; 1: looks are not compared",
     )
     recall_attempts: int = Field(
         default=12,

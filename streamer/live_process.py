@@ -137,16 +137,17 @@ class LiveProcess:
             self._last = frames[-1]
             self._engine_failed(exc)
             return
+        is_late = len(frames) > 1  # the others waited while the one before was looked at
         for frame, faces in zip(covered, found, strict=True):
-            yield from self._follow(frame, faces)
+            yield from self._follow(frame, faces, is_late=is_late)
 
-    def _follow(self, frame: Frame, found: Detections) -> Iterator[Found]:
+    def _follow(self, frame: Frame, found: Detections, *, is_late: bool) -> Iterator[Found]:
         last, self._last = self._last, frame
         gap_s = 0.0 if last is None else frame.time_s - last.time_s
         if gap_s > self._config.live.longest_track_gap_s:
             yield from self._end_tracks()
         try:
-            leaving = self.tracks.push(frame, found)
+            leaving = self.tracks.push(frame, found, is_late=is_late)
             self._update_identities()
         except EngineRunError as exc:
             self._engine_failed(exc)

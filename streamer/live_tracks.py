@@ -26,6 +26,8 @@ __all__ = ["LiveTracks", "PlannedFrame"]
 
 # A track that has ended is forgotten after this time, or when its cover has ended as well.
 _FORGET_S = 3.0
+# What a good choice of a key is worth on a camera that is not late: four are compared.
+_TRIES = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,9 +106,17 @@ class LiveTracks:
         self._forget_s = max(_FORGET_S, after_s + 1.0)
         self._frames: deque[Frame] = deque()
         self._offset = self.track_count
+        self._tries = 0
 
-    def push(self, frame: Frame, found: Detections) -> list[PlannedFrame]:
-        """Take in the next frame; gives the frames that leave the buffer."""
+    def push(self, frame: Frame, found: Detections, *, is_late: bool = False) -> list[PlannedFrame]:
+        """Take in the next frame; gives the frames that leave the buffer.
+
+        Args:
+            frame: the frame.
+            found: what is in it.
+            is_late: others wait already, so new people get the first key that hides them.
+        """
+        self._tries = 0 if is_late else _TRIES
         size_hw = frame.size_hw
         cut = self._cuts.update(thumbnail(frame.pixels[: size_hw[0]]))
         faces = self._tracker.update(frame.time_s, found, frame_size_hw=size_hw, cut=cut)
@@ -153,7 +163,8 @@ class LiveTracks:
         if identity not in self.embeddings:
             self.embeddings[identity] = embedding
             if self._disguise is not None:
-                choice = self._disguise.choose(identity, embedding, canvases)
+                choice = self._disguise.choose(identity, embedding, canvases, tries=self._tries)
+                self._tries = 0  # one person a frame
                 self.attempts[identity] = choice.attempt
 
     def _forget(self, time_s: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from streamer.job_options import live_options
 from streamer.key_log import KeyLogReader
 from streamer.key_log_records import Face, Gap
 from streamer.live_job import LiveReport, LiveRequest, anonymize_live
-from streamer.live_tracks import LiveTracks
+from streamer.live_tracks import LiveTracks, PlannedFrame
 from streamer.plan import FramePlan
 from streamer.progress import QuietProgress
 from streamer.renderer import RenderedFrame, Renderer
@@ -50,9 +49,11 @@ class _Watch:
         self.before: Callable[[], None] = lambda: None
         push, render = LiveTracks.push, Renderer.render
 
-        def watched_push(tracks: LiveTracks, frame: Frame, found: Detections) -> Any:  # noqa: ANN401
+        def watched_push(
+            tracks: LiveTracks, frame: Frame, found: Detections, *, is_late: bool
+        ) -> list[PlannedFrame]:
             self.found.append(frame.index)
-            return push(tracks, frame, found)
+            return push(tracks, frame, found, is_late=is_late)
 
         def watched_render(
             renderer: Renderer, frame: Frame, plan: FramePlan, *, is_late: bool

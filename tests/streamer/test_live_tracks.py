@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from streamer.aligner import template_px
 from streamer.analysis import AnalysisOptions
 from streamer.disguise import Disguise
 from streamer.frames import ColorSpec, Frame
+from streamer.key_choice import KeyChoice
 from streamer.live_tracks import LiveTracks, PlannedFrame
 from streamer.look_back import LookBackOptions
 from streamer.reassociation import ReassociationOptions
@@ -173,3 +175,28 @@ def test_what_is_only_covered_has_no_identity() -> None:
     assert all(plan for plan in plans)  # covered all the time
     assert plans[3][0].action == "fill"
     assert plans[-1][0].action == "replace"
+
+
+@pytest.mark.parametrize(("is_late", "tries"), [(False, [16, 0]), (True, [0, 0])])
+def test_keys_are_compared_for_one_person_a_frame_and_not_when_late(
+    is_late: bool, tries: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def choose(*_: object, tries: int) -> KeyChoice:
+        asked.append(tries)
+        return KeyChoice()
+
+    monkeypatch.setattr(Disguise, "choose", choose)
+    generator = FaceGenerator(generator_engine(inverting))
+    disguise = Disguise(generator, _embedder(), MagicMock(), most_alike=0.33, attempts=1)
+    tracks = LiveTracks(OPTIONS, _embedder(), depth_frames=0, disguise=disguise)
+    one, other = _found(100.0), _found(240.0)
+    # The fake encoder sees one person everywhere, whom nobody is taken for at the same time.
+    both = Detections(
+        np.concatenate([one.boxes_xyxy_px, other.boxes_xyxy_px]),
+        np.concatenate([one.landmarks_px, other.landmarks_px]),
+        np.concatenate([one.scores, other.scores]),
+    )
+    tracks.push(Frame(_PIXELS, ColorSpec(), 0, Fraction(1, 25), 0), both, is_late=is_late)
+    assert asked == tries
