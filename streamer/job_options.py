@@ -189,6 +189,13 @@ def live_options(config: AppConfig, url: str, *, is_file: bool) -> LiveOptions:
     )
 
 
+def _surer(start_score: float) -> float:
+    """The score from which a track gets a new face, for detectors with any scale of scores."""
+    base = LookBackOptions()
+    share = (base.replace_score - base.start_score) / (1.0 - base.start_score)
+    return start_score + share * (1.0 - start_score)
+
+
 def analysis_options(
     config: AppConfig, models: Models, *, workers: int, frame_count: int | None
 ) -> AnalysisOptions:
@@ -209,7 +216,7 @@ def analysis_options(
         base,
         crop_size_px=models.generator.crop_size_px,
         start_score=settings.score_threshold,
-        replace_score=settings.score_threshold + base.replace_score - base.start_score,
+        replace_score=_surer(settings.score_threshold),
         min_face_px=cover.min_face_px,
         keep_face_px=cover.min_face_px * base.keep_face_px / base.min_face_px,
         extension=extension,

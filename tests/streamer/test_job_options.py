@@ -51,3 +51,15 @@ def test_what_starts_a_cover_also_continues_one() -> None:
     with closing(load_models(config, threads=1)) as models:
         tracker = analysis_options(config, models, workers=1, frame_count=None).tracker
     assert tracker.keep_score <= tracker.cover_score <= tracker.start_score
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("start_score", "replace_score"), [(0.5, 0.6), (0.9, 0.92), (0.05, 0.24)])
+def test_a_new_face_asks_for_a_surer_find_than_a_track(
+    start_score: float, replace_score: float
+) -> None:
+    config = AppConfig.model_validate({"detector": {"start_score": start_score}})
+    with closing(load_models(config, threads=1)) as models:
+        look_back = analysis_options(config, models, workers=1, frame_count=None).look_back
+    assert look_back.start_score == pytest.approx(start_score)
+    assert look_back.replace_score == pytest.approx(replace_score)
