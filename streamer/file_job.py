@@ -66,7 +66,7 @@ class FileReport:
         frames: frames written.
         tracks: tracks found.
         replaced: faces that got a synthetic one.
-        covered: faces that were covered.
+        covered: faces under a cover.
         keylog: the key log, None when irreversible.
         analyse_s: time of the first pass in seconds.
         render_s: time of the second pass in seconds.

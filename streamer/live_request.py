@@ -61,7 +61,7 @@ class LiveReport:
         reconnects: how often the connection was lost and came back.
         tracks: tracks found.
         replaced: faces that got a synthetic one.
-        covered: faces that were covered.
+        covered: faces under a cover.
         latency_p50_s: median time from the arrival of a frame until it was coded.
         latency_p95_s: 95th percentile of the same.
         latency_p99_s: 99th percentile of the same.
