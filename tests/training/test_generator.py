@@ -250,6 +250,20 @@ def test_a_step_gives_gradients_to_the_whole_generator() -> None:
 
 
 @pytest.mark.slow
+def test_critics_are_warmed_by_the_same_fakes_without_the_generator() -> None:
+    net = _tiny_net()
+    batch = _batch(8)
+    fakes, (_, of_a_step) = _training(net).fakes(batch, 1), _training(net).losses(batch, 1)
+    torch.testing.assert_close(fakes.crops, of_a_step.crops)
+    for one, other in zip(fakes.maps, of_a_step.maps, strict=True):
+        torch.testing.assert_close(one, other)
+    training = _training(net)
+    training.critic_loss(batch.crops, fakes).backward()
+    assert all(p.grad is not None for p in training.critic.parameters())
+    assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.slow
 def test_identities_beyond_reach_are_not_asked_for() -> None:
     net, batch = _tiny_net(), _batch(8)
 
