@@ -9,6 +9,7 @@ import numpy as np
 
 from engines.arrays import Float32Array, UInt8Array
 from engines.errors import CoverageError
+from streamer.color import planes_of
 
 __all__ = ["CoverStyle", "cover_into", "cover_rect"]
 
@@ -70,8 +71,7 @@ def cover_into(
     left, top = max(x - edge, 0), max(y - edge, 0)
     right, bottom = min(x + w + edge, width), min(y + h + edge, height)
     room = (x - left, y - top, right - x - w, bottom - y - h)
-    chroma = canvas[height:].reshape(2, height // 2, width // 2)
-    for plane, scale in ((canvas[:height], 1), (chroma[0], 2), (chroma[1], 2)):
+    for plane, scale in zip(planes_of(canvas), (1, 2, 2), strict=True):
         region = plane[top // scale : bottom // scale, left // scale : right // scale]
         _cover_plane_into(region, style, cells_hw, tuple(value // scale for value in room))
     return left, top, right - left, bottom - top

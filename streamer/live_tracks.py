@@ -127,7 +127,7 @@ class LiveTracks:
             self._follow(frame, face)
         self._forget(frame.time_s)
         leaving = []
-        while len(self._frames) > self._depth or (
+        while len(self._look_back) > self._depth or (
             self._frames and frame.time_s - self._frames[0].time_s >= self._depth_s
         ):
             plan = self._look_back.release(self.identities)

@@ -126,6 +126,7 @@ def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, 
         "optimizer-critic": critic_adam,
     }
     step = resume(args.out, parts)
+    curve = "curve.csv" if args.rate else "critics.csv"  # the columns differ
     first, start, limit_s = step, time.monotonic(), args.minutes * 60
     while step * args.batch < args.images and time.monotonic() - start < limit_s:
         done = max(step * args.batch / args.images, (time.monotonic() - start) / limit_s)
@@ -137,7 +138,7 @@ def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, 
         # Not before every loss was in use: the first row names the columns.
         if step % _LOG_EVERY == 0 and step > first + args.adversarial_from + _LOG_EVERY:
             row = {"step": step, "images": step * args.batch, "seconds": time.monotonic() - start}
-            append_csv(args.out / "curve.csv", row | dict(sorted(training.log.items())))
+            append_csv(args.out / curve, row | dict(sorted(training.log.items())))
         if step % args.sheet_every == 0:
             save_sheet(args.out / f"sheet-{step:06d}.png", average.model, bank)
             save_parts(args.out, parts, step)

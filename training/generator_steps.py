@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,16 +19,16 @@ from training.face_features import perceptual_loss
 from training.face_synthesis import FaceSynthesis
 from training.generator_balance import GradientBalance
 from training.generator_data import Batch
+from training.generator_draws import Drawn, draw_faces
 from training.generator_landmarks import landmark_loss, landmark_weights
-from training.generator_lessons import Lessons, lesson_keeps_identity, make_lessons
+from training.generator_lessons import Lessons, lesson_keeps_identity
 from training.generator_options import LossWeights, Mixture
-from training.generator_pairs import pair_hinge, paired, strangers
+from training.generator_pairs import pair_hinge, strangers
 from training.losses_identity import (
     OwnReader,
     cosine,
     noisy_identity,
     old_identity_hinge,
-    rotated_targets,
 )
 from training.losses_image import colour_loss, composite, degrade, reconstruction_loss
 
@@ -42,18 +41,6 @@ class Fakes:
 
     crops: Tensor
     maps: list[Tensor]
-
-
-class _Drawn(NamedTuple):
-    """Faces of a step: of the batch's N, ``taught`` are lessons and the others are swaps."""
-
-    batch: Batch
-    lessons: Lessons
-    taught: int
-    wanted: Tensor
-    rotated: Tensor
-    face: Tensor
-    output: Tensor
 
 
 @dataclass(slots=True, eq=False)
@@ -116,36 +103,19 @@ class GeneratorTraining:
         _, maps = self.features(output, self._shift())
         return Fakes(output, maps)
 
-    def _draw(self, batch: Batch, step: int) -> _Drawn:
-        """The faces of a batch: lessons, then swaps (in pairs in some steps)."""
-        taught = round(len(batch.crops) * self.mixture.taught_ratio)
-        if self._in_pairs(step):
-            batch = paired(batch, taught)
-        lessons = make_lessons(batch, taught, self.own, self.generator)
-        targets, rotated = self._targets(batch, taught)
-        wanted = torch.cat([lessons.identities, targets])
-        inputs = torch.cat([lessons.inputs, batch.crops[taught:]])
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        face, alpha = self.net(inputs, wanted)
-        face = face.float()
-        output = composite(face, alpha, inputs)
-        return _Drawn(batch, lessons, taught, wanted, rotated, face, output)
+    def _draw(self, batch: Batch, step: int) -> Drawn:
+        return draw_faces(
+            self.net,
+            self.own,
+            batch,
+            mixture=self.mixture,
+            in_pairs=self._in_pairs(step),
+            generator=self.generator,
+        )
 
     def _shift(self) -> tuple[int, int]:
         top, left = (int(v) for v in self.rng.integers(-2, 3, 2))
         return top, left
-
-    def _targets(self, batch: Batch, taught: int) -> tuple[Tensor, Tensor]:
-        """Wanted identities of the swaps, and which of them are keyed rotations.
-
-        The others are the identities of other people of the batch.
-        """
-        swaps = len(batch.crops) - taught
-        angles = 60.0 + 60.0 * torch.rand(swaps, generator=self.generator)
-        turned = rotated_targets(batch.identities[taught:], self.net.basis, angles, self.generator)
-        rotated = torch.rand(swaps, generator=self.generator) < self.mixture.rotated_ratio
-        others = batch.identities[strangers(len(batch.crops), taught)]
-        return torch.where(rotated[:, None], turned, others), rotated
 
     def _taught_loss(
         self, face: Tensor, lessons: Lessons, maps: list[Tensor], shift: tuple[int, int]
