@@ -28,7 +28,7 @@ from streamer.scene_cut import thumbnail
 
 __all__ = ["Looks", "PendingLooks", "Sample", "SparseFinder", "SparseOptions", "interpolated"]
 
-_Look: TypeAlias = "tuple[Sample, Future[Detections]]"
+_Look: TypeAlias = "tuple[Sample, Future[list[Detections]]]"
 PendingLooks: TypeAlias = "tuple[list[Sample], Future[list[Detections]]]"
 """Frames in order, and what will have been found in each of them."""
 
@@ -185,7 +185,7 @@ def _part(cells: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
 class Looks:
     """Decides which frames are looked at, and hands the work to a pool. Not thread-safe.
 
-    What a task waits for was handed over before it, so the pool cannot wait for itself.
+    A task is handed over once all that it needs is there, so no thread of the pool ever waits.
 
     Args:
         finder: finds the faces.
@@ -222,16 +222,32 @@ class Looks:
             return
         *between, sample = self._held
         self._held = []
-        found = self._pool.submit(self._finder.look, sample)
+        look = sample, self._pool.submit(lambda: [self._finder.look(sample)])
         if between and self._last is not None:
-            yield between, self._pool.submit(self._fill, self._last, between, (sample, found))
-        yield [sample], self._pool.submit(lambda: [found.result()])
-        self._last = sample, found
+            yield between, self._filled(self._last, between, look)
+        yield [sample], look[1]
+        self._last = look
 
-    def _fill(self, first: _Look, between: list[Sample], last: _Look) -> list[Detections]:
-        return self._finder.between(
-            (first[0], first[1].result()), between, (last[0], last[1].result())
-        )
+    def _filled(self, first: _Look, between: list[Sample], last: _Look) -> Future[list[Detections]]:
+        """What will have been found between two looks."""
+        filled: Future[list[Detections]] = Future()
+
+        def fill() -> None:
+            try:
+                begin, end = ((sample, found.result()[0]) for sample, found in (first, last))
+                filled.set_result(self._finder.between(begin, between, end))
+            except BaseException as exc:  # nothing narrower: whoever waits must hear of it
+                filled.set_exception(exc)
+
+        def start(_: Future[list[Detections]]) -> None:
+            try:
+                self._pool.submit(fill)
+            except RuntimeError as exc:  # the pool was shut down: nobody waits any more
+                filled.set_exception(exc)
+
+        # The looks may end in any order.
+        first[1].add_done_callback(lambda _: last[1].add_done_callback(start))
+        return filled
 
 
 def interpolated(

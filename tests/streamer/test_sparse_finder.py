@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -152,3 +153,35 @@ def test_every_frame_comes_out_once_and_in_order(stride: int, count: int) -> Non
     assert [index for index, _ in out] == list(range(count))
     np.testing.assert_allclose([left for _, left in out], [10 + i for i in range(count)], atol=1e-4)
     assert sorted(finder.looked) == sorted({*range(0, count, stride), count - 1})
+
+
+def test_looks_do_not_wait_for_frames_between_them() -> None:
+    together = threading.Barrier(2, timeout=10)
+
+    class SlowFinder(FakeFinder):
+        def find(self, frame: Frame) -> Detections:
+            if frame.index in (2, 4):
+                together.wait()
+            return super().find(frame)
+
+    sparse = SparseFinder(
+        SlowFinder(lambda index: faces((10, 20, 0.8))), replace(OPTIONS, stride=2)
+    )
+    with ThreadPoolExecutor(2) as pool:
+        looks = Looks(sparse, pool)
+        pending = [p for i in range(5) for p in looks.add(make_frame(index=i))]
+        found = [len(one) for _, looked in pending for one in looked.result()]
+    assert found == [1] * 5
+
+
+def test_a_look_that_fails_fails_the_frames_beside_it() -> None:
+    def truth(index: int) -> Detections:
+        if index == 2:
+            raise RuntimeError("no look")
+        return faces((10, 20, 0.8))
+
+    with ThreadPoolExecutor(1) as pool:
+        looks = Looks(SparseFinder(FakeFinder(truth), replace(OPTIONS, stride=2)), pool)
+        pending = [p for i in range(5) for p in looks.add(make_frame(index=i))]
+        errors = [str(found.exception()) for _, found in pending]
+    assert errors == ["None", "no look", "no look", "no look", "None"]
