@@ -26,6 +26,7 @@ from training.generator_feed import Feed
 from training.generator_options import LossWeights, Mixture
 from training.generator_sheet import save_sheet
 from training.generator_steps import Fakes, GeneratorTraining
+from training.landmark_teacher import LandmarkTeacher
 from training.landmarks66 import Landmarks66
 from training.landmarks66_train import load_landmarks66
 from training.losses_identity import IdentityReader, OwnReader, SecondReader, load_readers
@@ -90,7 +91,8 @@ def _build(
     primary, features = readers[0], FaceFeatures(readers[1])
     encoder, inner_px = rebuild_encoder(args.encoder)
     own = OwnReader(encoder, inner_px=inner_px)
-    for module in (net, critic, feature_critic, own, primary, features):
+    teacher = LandmarkTeacher(args.teachers)
+    for module in (net, critic, feature_critic, own, primary, features, teacher):
         module.to(args.device, memory_format=torch.channels_last)
     return GeneratorTraining(
         net=net,
@@ -99,6 +101,7 @@ def _build(
         own=own,
         primary=primary,
         features=features,
+        teacher=teacher,
         weights=_picked(args, LossWeights),
         mixture=_picked(args, Mixture),
         rng=np.random.default_rng(args.seed),

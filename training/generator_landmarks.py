@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = [
+    "TEACHER_PX",
+    "WINDOW_XYXY_PX",
     "label_landmarks",
     "landmark_loss",
     "landmark_weights",
@@ -21,8 +23,8 @@ __all__ = [
 
 _POINTS: Final = 66
 # The face in an aligned 160 px crop, a little larger than a detector box, as the teacher wants it.
-_WINDOW_XYXY_PX: Final = (30, 26, 130, 152)
-_TEACHER_PX: Final = 224
+WINDOW_XYXY_PX: Final = (30, 26, 130, 152)
+TEACHER_PX: Final = 224
 # The mouth's order is the teacher's own (48-52 upper lip, 53-57 lower lip, 58 and 62 the corners):
 # found by matching the mean face with its mirror image.
 _MIRROR: Final = (
@@ -44,11 +46,11 @@ def mirror_landmarks(marks: NDArray[np.float32], *, width_px: int) -> NDArray[np
 def label_landmarks(crops: NDArray[np.uint8], teachers: ModuleType) -> NDArray[np.float32]:
     """The teacher's landmarks of (N, 160, 160, 3) RGB crops: (N, 66, 3) x, y, confidence."""
     net = teachers.session("landmarks66_openseeface.onnx")
-    x1, y1, x2, y2 = _WINDOW_XYXY_PX
-    scale = np.array([x2 - x1, y2 - y1], np.float32) / _TEACHER_PX
+    x1, y1, x2, y2 = WINDOW_XYXY_PX
+    scale = np.array([x2 - x1, y2 - y1], np.float32) / TEACHER_PX
     out = np.zeros((len(crops), _POINTS, 3), np.float32)
     for i, crop in enumerate(crops):
-        face = cv2.resize(np.asarray(crop[y1:y2, x1:x2]), (_TEACHER_PX, _TEACHER_PX))
+        face = cv2.resize(np.asarray(crop[y1:y2, x1:x2]), (TEACHER_PX, TEACHER_PX))
         x = (face.astype(np.float32) - teachers.IMAGENET_MEAN) / teachers.IMAGENET_STD
         maps = net.run(
             None, {"input": np.ascontiguousarray(x.transpose(2, 0, 1)[None], np.float32)}

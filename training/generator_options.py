@@ -29,6 +29,7 @@ class LossWeights:
     features: float = 0.5
     perceptual: float = 2.0
     landmarks: float = 0.3
+    teacher_landmarks: float = 0.5
     colour: float = 3.0
     taught: float = 6.0
     cycle: float = 6.0
@@ -45,6 +46,7 @@ class Mixture:
             an embedding; asked for more, the generator paints what only recognisers see.
         other_reach: The same for another person.
         primary_every: Steps between uses of EdgeFace-XS.
+        teacher_every: Steps between looks of the landmarks' teacher.
         cycle_every: Steps between recoveries of the swapped faces.
         critic_every: Steps between those of the discriminator.
         adversarial_from: First step with the adversarial loss.
@@ -55,6 +57,7 @@ class Mixture:
     rotated_reach: float = 0.4
     other_reach: float = 0.6
     primary_every: int = 2
+    teacher_every: int = 2
     cycle_every: int = 3
     critic_every: int = 2
     adversarial_from: int = 50

@@ -24,6 +24,7 @@ from training.generator_landmarks import landmark_loss, landmark_weights
 from training.generator_lessons import Lessons, lesson_keeps_identity
 from training.generator_options import LossWeights, Mixture
 from training.generator_pairs import pair_hinge, strangers
+from training.landmark_teacher import LandmarkTeacher
 from training.losses_identity import (
     OwnReader,
     cosine,
@@ -54,6 +55,7 @@ class GeneratorTraining:
         own: The encoder that ships, frozen: identities are in its space and are read back with it.
         primary: EdgeFace-XS, frozen.
         features: ``FaceFeatures``: embeddings and maps of MobileFaceNet.
+        teacher: What the net's own landmarks were learnt from.
         weights: Weights of the losses.
         mixture: What a batch is made of.
         rng: Source of shifts.
@@ -68,6 +70,7 @@ class GeneratorTraining:
     own: OwnReader
     primary: nn.Module
     features: nn.Module
+    teacher: LandmarkTeacher
     weights: LossWeights
     mixture: Mixture
     rng: np.random.Generator
@@ -89,7 +92,7 @@ class GeneratorTraining:
         if self._in_pairs(step):
             total = total + self._pair_loss("mobile", second[taught:])
         total = total + w.colour * colour_loss(output[taught:], batch.crops[taught:]).mean()
-        total = total + w.landmarks * self._points_loss(output, batch, lessons)
+        total = total + self._points_loss(output, batch, lessons, step)
         if step >= self.mixture.adversarial_from:
             total = total + self._adversarial_loss(output, maps, total, step)
         if taught < count and step % self.mixture.cycle_every == self.mixture.cycle_every - 1:
@@ -228,14 +231,27 @@ class GeneratorTraining:
             self._note(**{f"{name}_swap": near[taught:][known[taught:]].mean()})
         return loss, old_identity_hinge(found[taught:], originals[taught:], allowed=0.0).mean()
 
-    def _points_loss(self, output: Tensor, batch: Batch, lessons: Lessons) -> Tensor:
-        """The new face has its landmarks where the old one had them, by one and the same net."""
+    def _points_loss(self, output: Tensor, batch: Batch, lessons: Lessons, step: int) -> Tensor:
+        """The new face has its landmarks where the old one had them.
+
+        By the net that the generator knows them from, and by its teacher, who sees where that errs.
+        """
         wanted = torch.cat([lessons.outputs, batch.crops[len(lessons.outputs) :]])
+        wanted = wanted.contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
-            points = self.net.landmarks(wanted.contiguous(memory_format=torch.channels_last))
-        loss = landmark_loss(self.net.landmarks(output), points.float(), landmark_weights())
+            points = self.net.landmarks(wanted).float()
+        loss = landmark_loss(self.net.landmarks(output), points, landmark_weights())
         self._note(landmarks_px=loss)
-        return loss
+        loss = self.weights.landmarks * loss
+        every = self.mixture.teacher_every
+        if self.weights.teacher_landmarks <= 0.0 or step % every != every - 1:
+            return loss
+        with torch.no_grad():
+            points, sureness = self.teacher(wanted)
+        found, _ = self.teacher(output)
+        miss = landmark_loss(found, points, landmark_weights() * sureness)
+        self._note(teacher_px=miss)
+        return loss + self.weights.teacher_landmarks * miss
 
     def _recovery(self, batch: Batch, swapped: Tensor, taught: int) -> Tensor:
         """Bring the original back from a swapped face that went through something like a codec.

@@ -50,6 +50,24 @@ def test_shuffled_identities_are_at_chance() -> None:
     assert rate > 0
 
 
+def test_no_face_is_looked_for_in_a_gallery_with_its_own_picture() -> None:
+    rng = np.random.default_rng(5)
+    people = np.tile(np.arange(20), 6)
+    noise = rng.integers(0, 256, (140, 4, 4, 3), np.uint8)  # no two pictures are alike
+    sample = Sample(0, noise[20:], people, noise[:20], people)
+    found = identity_measures(sample, sample.probes, [exact_judge()])
+    assert found["exact rank-1"].mean() == pytest.approx(1 / 20, abs=0.03)
+    assert found["exact SR other picture FAR 1e-3"].min() == 1
+
+
+def test_every_other_picture_of_the_person_serves_as_gallery() -> None:
+    sample = make_sample(count=20, per_person=3)
+    nobody = Sample(0, sample.probes, sample.people, np.zeros_like(sample.gallery), sample.people)
+    found = identity_measures(nobody, sample.probes, [exact_judge()])["exact rank-1"]
+    # Found in the galleries of the two other pictures, and by luck at most in that of nobody.
+    assert found.min() >= 2 / 3
+
+
 def test_one_accepting_judge_is_enough() -> None:
     strict = ImageJudge("strict", lambda x: x, {"FAR 1e-3": 0.1})  # type: ignore[arg-type,return-value]
     lax = ImageJudge("lax", lambda x: x, {"FAR 1e-3": 0.9})  # type: ignore[arg-type,return-value]
