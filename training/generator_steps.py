@@ -24,7 +24,6 @@ from training.generator_landmarks import landmark_loss, landmark_weights
 from training.generator_lessons import Lessons, lesson_keeps_identity
 from training.generator_options import LossWeights, Mixture
 from training.generator_pairs import pair_hinge, strangers
-from training.landmark_teacher import LandmarkTeacher
 from training.losses_identity import (
     OwnReader,
     cosine,
@@ -55,7 +54,7 @@ class GeneratorTraining:
         own: The encoder that ships, frozen: identities are in its space and are read back with it.
         primary: EdgeFace-XS, frozen.
         features: ``FaceFeatures``: embeddings and maps of MobileFaceNet.
-        teacher: What the net's own landmarks were learnt from.
+        teacher: ``LandmarkTeacher``, which the net's own landmarks were learnt from.
         weights: Weights of the losses.
         mixture: What a batch is made of.
         rng: Source of shifts.
@@ -70,7 +69,7 @@ class GeneratorTraining:
     own: OwnReader
     primary: nn.Module
     features: nn.Module
-    teacher: LandmarkTeacher
+    teacher: nn.Module
     weights: LossWeights
     mixture: Mixture
     rng: np.random.Generator

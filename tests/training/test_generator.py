@@ -214,6 +214,14 @@ def _batch(count: int) -> Batch:
     return dataclasses.replace(made, crops=crops, pseudo=pseudo)
 
 
+class _FakeTeacher(Module):
+    """Points that move with the light of the crop."""
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        light = crops.mean((1, 2, 3))[:, None]
+        return (80.0 + 20.0 * light)[:, :, None].expand(-1, 66, 2), torch.ones(len(crops), 66)
+
+
 def _training(net: FaceSynthesis, mixture: Mixture | None = None) -> GeneratorTraining:
     return GeneratorTraining(
         net=net,
@@ -222,6 +230,7 @@ def _training(net: FaceSynthesis, mixture: Mixture | None = None) -> GeneratorTr
         own=_FakeReader(512),
         primary=_FakeReader(512),
         features=_FakeFeatures(),
+        teacher=_FakeTeacher(),
         weights=LossWeights(),
         mixture=mixture or _MIXTURE,
         rng=np.random.default_rng(0),
@@ -246,6 +255,7 @@ def test_a_step_gives_gradients_to_the_whole_generator() -> None:
     assert set(training.log) >= {
         *("own_taught", "own_old", "cycle_rec", "rec", "edge_old", "mobile_old"),
         *("perceptual", "adv_features", "critic_features", "edge_pairs", "mobile_pairs"),
+        *("landmarks_px", "teacher_px"),
     }
 
 
