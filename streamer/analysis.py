@@ -25,7 +25,8 @@ from streamer.progress import ProgressSink, Tick
 from streamer.reassociation import ReassociationOptions, reassociate
 from streamer.runner import StageRunner
 from streamer.scene_cut import SceneCut, SceneCutOptions
-from streamer.sparse_finder import Looks, PendingLooks, Sample, SparseFinder, SparseOptions
+from streamer.sparse_finder import Sample, SparseFinder, SparseOptions
+from streamer.sparse_looks import Looks, PendingLooks
 from streamer.track_table import TrackTable
 from streamer.tracker import Tracker, TrackerOptions
 

@@ -12,7 +12,8 @@ import pytest
 
 from engines.types import Detections
 from streamer.frames import Frame
-from streamer.sparse_finder import Looks, Sample, SparseFinder, SparseOptions, interpolated
+from streamer.sparse_finder import Sample, SparseFinder, SparseOptions, interpolated
+from streamer.sparse_looks import Looks
 from tests.factories import make_frame
 
 OPTIONS = SparseOptions(stride=4)
