@@ -13,6 +13,7 @@ __all__ = ["Discriminator", "FeatureCritic", "discriminator_loss", "generator_lo
 
 _SLOPE = 0.2
 _FINE_GAIN = 3.0
+_EDGE_GAIN = 4.0
 
 
 class Discriminator(nn.Module):
@@ -71,15 +72,32 @@ class FeatureCritic(nn.Module):
         return [head(x) for head, x in zip(self.heads, maps, strict=True)]
 
 
-def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """Least squares loss of the discriminator (0.5: it cannot tell), averaged over the scales."""
+def discriminator_loss(
+    real: list[Tensor], fake: list[Tensor], real_area: Tensor, fake_area: Tensor
+) -> Tensor:
+    """Least squares loss of the discriminator (0.5: it cannot tell), averaged over the scales.
+
+    Args:
+        real: Scores (N, 1, h, w) of photographs, one map a scale.
+        fake: The same of synthetic faces.
+        real_area: (N, 1, H, W) in [0, 1], where a face would be painted. Around it both are
+            photographs, about which there is nothing to learn.
+        fake_area: The same of the synthetic faces.
+    """
     terms = [
-        (r.float() - 1.0).square().mean() + f.float().square().mean()
+        _mean((r.float() - 1.0).square(), real_area) + _mean(f.float().square(), fake_area)
         for r, f in zip(real, fake, strict=True)
     ]
     return torch.stack(terms).mean()
 
 
-def generator_loss(fake: list[Tensor]) -> Tensor:
+def generator_loss(fake: list[Tensor], area: Tensor) -> Tensor:
     """Least squares loss of the generator, averaged over the scales; its gradient is bounded."""
-    return torch.stack([(f.float() - 1.0).square().mean() for f in fake]).mean()
+    return torch.stack([_mean((f.float() - 1.0).square(), area) for f in fake]).mean()
+
+
+def _mean(values: Tensor, area: Tensor) -> Tensor:
+    """The mean over cells that show a part of the area; those at its edge count in full."""
+    share = F.adaptive_avg_pool2d(area.float(), [values.shape[2], values.shape[3]])
+    share = (_EDGE_GAIN * share).clamp(max=1.0)
+    return (values * share).sum() / share.sum().clamp_min(1.0)

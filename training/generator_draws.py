@@ -29,6 +29,7 @@ class Drawn(NamedTuple):
         rotated: (N - taught,) bool, which swaps were asked for a keyed rotation.
         face: (N, 3, S, S) float32 in [-1, 1], new faces.
         output: (N, 3, S, S) the same, blended into the crops.
+        area: (N, 1, S, S) in [0, 1], where it was.
     """
 
     batch: Batch
@@ -38,6 +39,7 @@ class Drawn(NamedTuple):
     rotated: Tensor
     face: Tensor
     output: Tensor
+    area: Tensor
 
 
 def draw_faces(
@@ -70,7 +72,7 @@ def draw_faces(
     face, alpha = net(inputs, wanted)
     face = face.float()
     output = composite(face, alpha, inputs)
-    return Drawn(batch, lessons, taught, wanted, rotated, face, output)
+    return Drawn(batch, lessons, taught, wanted, rotated, face, output, alpha.float())
 
 
 def _targets(

@@ -29,6 +29,7 @@ from training.losses_identity import (
     cosine,
     noisy_identity,
     old_identity_hinge,
+    recogniser_window,
 )
 from training.losses_image import colour_loss, composite, degrade, reconstruction_loss
 
@@ -37,10 +38,17 @@ __all__ = ["Fakes", "GeneratorTraining"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fakes:
-    """What the critics see of a step: crops (N, 3, S, S) and their feature maps."""
+    """What the critics see of a step.
+
+    Attributes:
+        crops: (N, 3, S, S) in [-1, 1].
+        maps: Their feature maps.
+        area: (N, 1, S, S) in [0, 1], where they are synthetic.
+    """
 
     crops: Tensor
     maps: list[Tensor]
+    area: Tensor
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +88,7 @@ class GeneratorTraining:
     def losses(self, batch: Batch, step: int) -> tuple[Tensor, Fakes]:
         """Forward passes of a batch: the generator's loss, and the fakes for the critics."""
         w, count = self.weights, len(batch.crops)
-        batch, lessons, taught, wanted, rotated, face, output = self._draw(batch, step)
+        batch, lessons, taught, wanted, rotated, face, output, area = self._draw(batch, step)
         targets = wanted[taught:]
         shift = self._shift()
         second, maps = self.features(output, shift)
@@ -93,17 +101,17 @@ class GeneratorTraining:
         total = total + w.colour * colour_loss(output[taught:], batch.crops[taught:]).mean()
         total = total + self._points_loss(output, batch, lessons, step)
         if step >= self.mixture.adversarial_from:
-            total = total + self._adversarial_loss(output, maps, total, step)
+            total = total + self._adversarial_loss(output, maps, area, total, step)
         if taught < count and step % self.mixture.cycle_every == self.mixture.cycle_every - 1:
             total = total + self._recovery(batch, output.detach()[taught:], taught)
-        return total, Fakes(output.detach(), [m.detach() for m in maps])
+        return total, Fakes(output.detach(), [m.detach() for m in maps], area)
 
     @torch.no_grad()
     def fakes(self, batch: Batch, step: int) -> Fakes:
         """What the critics would see of a step, without the losses (to warm them)."""
-        output = self._draw(batch, step).output
-        _, maps = self.features(output, self._shift())
-        return Fakes(output, maps)
+        drawn = self._draw(batch, step)
+        _, maps = self.features(drawn.output, self._shift())
+        return Fakes(drawn.output, maps, drawn.area)
 
     def _draw(self, batch: Batch, step: int) -> Drawn:
         return draw_faces(
@@ -132,12 +140,12 @@ class GeneratorTraining:
         return self.weights.taught * rec + self.weights.perceptual * perceptual
 
     def _adversarial_loss(
-        self, output: Tensor, maps: list[Tensor], others: Tensor, step: int
+        self, output: Tensor, maps: list[Tensor], area: Tensor, others: Tensor, step: int
     ) -> Tensor:
         for critic in (self.critic, self.feature_critic):
             critic.requires_grad_(False)  # only the fakes need gradients here
-        pixels = generator_loss(self.critic(output))
-        features = generator_loss(self.feature_critic(maps))
+        pixels = generator_loss(self.critic(output), area)
+        features = generator_loss(self.feature_critic(maps), recogniser_window(area))
         self._note(adv=pixels, adv_features=features)
         loss = self.balance.weigh(
             {"pixels": pixels, "features": features},
@@ -276,8 +284,13 @@ class GeneratorTraining:
             critic.requires_grad_(True)
         with torch.no_grad():
             _, maps = self.features(real, self._shift())
-        pixels = discriminator_loss(self.critic(real), self.critic(fakes.crops))
-        features = discriminator_loss(self.feature_critic(maps), self.feature_critic(fakes.maps))
+            areas = self.net.area(self.net.landmarks(real).float()), fakes.area
+        pixels = discriminator_loss(self.critic(real), self.critic(fakes.crops), *areas)
+        features = discriminator_loss(
+            self.feature_critic(maps),
+            self.feature_critic(fakes.maps),
+            *(recogniser_window(area) for area in areas),
+        )
         self._note(critic=pixels, critic_features=features)
         return pixels + features
 

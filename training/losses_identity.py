@@ -60,7 +60,7 @@ _KEPT: list[Any] = []  # a library's operators vanish when it is collected
 
 
 def recogniser_window(crops: Tensor, shift_px: tuple[int, int] = (0, 0)) -> Tensor:
-    """What a recogniser sees of aligned crops, (N, 3, 160, 160) to (N, 3, 112, 112).
+    """What a recogniser sees of aligned crops, (N, C, 160, 160) to (N, C, 112, 112).
 
     The window may be shifted by (y, x).
     """

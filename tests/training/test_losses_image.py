@@ -33,6 +33,15 @@ def test_discriminator_losses_point_in_opposite_directions() -> None:
     critic = Discriminator(width=4)
     scores = critic(torch.zeros(1, 3, 160, 160))
     assert len(scores) == 3
-    real, fake = [torch.ones(1)], [torch.zeros(1)]
-    assert discriminator_loss(real, fake) == 0
-    assert generator_loss(fake) == 1
+    real, fake, area = [torch.ones(1, 1, 4, 4)], [torch.zeros(1, 1, 4, 4)], torch.ones(1, 1, 8, 8)
+    assert discriminator_loss(real, fake, area, area) == 0
+    assert generator_loss(fake, area) == 1
+
+
+def test_critics_learn_nothing_from_what_is_not_painted() -> None:
+    scores, area = torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 8, 8)
+    scores[..., 2:], area[..., :4] = 7.0, 1.0
+    assert discriminator_loss([scores + 1.0], [scores], area, area) == 0
+    assert generator_loss([scores], area) == 1
+    area[..., 4] = 0.5  # a quarter of each cell of the third column: the edge counts in full
+    assert generator_loss([scores], area) == pytest.approx((8 + 4 * 36) / 12)
