@@ -31,6 +31,7 @@ class LossWeights:
     landmarks: float = 0.3
     teacher_landmarks: float = 0.5
     colour: float = 3.0
+    spots: float = 50.0
     taught: float = 6.0
     cycle: float = 6.0
 

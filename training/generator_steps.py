@@ -31,7 +31,7 @@ from training.losses_identity import (
     old_identity_hinge,
     recogniser_window,
 )
-from training.losses_image import colour_loss, composite, degrade, reconstruction_loss
+from training.losses_image import colour_loss, composite, degrade, reconstruction_loss, spot_loss
 
 __all__ = ["Fakes", "GeneratorTraining"]
 
@@ -99,6 +99,9 @@ class GeneratorTraining:
         if self._in_pairs(step):
             total = total + self._pair_loss("mobile", second[taught:])
         total = total + w.colour * colour_loss(output[taught:], batch.crops[taught:]).mean()
+        spots = spot_loss(output).mean()
+        self._note(spots=spots)
+        total = total + w.spots * spots
         total = total + self._points_loss(output, batch, lessons, step)
         if step >= self.mixture.adversarial_from:
             total = total + self._adversarial_loss(output, maps, area, total, step)

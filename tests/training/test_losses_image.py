@@ -11,7 +11,12 @@ from training.discriminator import (  # noqa: E402 - after the skip
     discriminator_loss,
     generator_loss,
 )
-from training.losses_image import colour_loss, degrade, reconstruction_loss  # noqa: E402 - after the skip
+from training.losses_image import (  # noqa: E402 - after the skip
+    colour_loss,
+    degrade,
+    reconstruction_loss,
+    spot_loss,
+)
 
 
 def test_picture_losses_vanish_on_equal_pictures() -> None:
@@ -19,6 +24,15 @@ def test_picture_losses_vanish_on_equal_pictures() -> None:
     assert torch.all(reconstruction_loss(x, x) == 0)
     assert torch.all(colour_loss(x, x) == 0)
     assert torch.all(colour_loss(x, -x) > 0)
+
+
+def test_green_spots_are_a_loss_and_red_ones_are_not() -> None:
+    grey = torch.zeros(1, 3, 160, 160)
+    green, red, tinted = grey.clone(), grey.clone(), grey.clone()
+    green[:, 1, 80:86, 80:86] = red[:, 0, 80:86, 80:86] = 0.3
+    tinted[:, 1] = 0.3  # light, not a spot
+    assert spot_loss(green) > 0
+    assert spot_loss(red) == spot_loss(tinted) == spot_loss(grey) == 0
 
 
 def test_degraded_pictures_stay_close_and_in_range() -> None:
