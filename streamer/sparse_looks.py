@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
@@ -60,27 +61,48 @@ class Looks:
         self._held = []
         look = sample, self._pool.submit(lambda: [self._finder.look(sample)])
         if between and self._last is not None:
-            yield between, self._filled(self._last, between, look)
+            yield between, _Gap(self._finder, self._pool, self._last, between, look).filled
         yield [sample], look[1]
         self._last = look
 
-    def _filled(self, first: _Look, between: list[Sample], last: _Look) -> Future[list[Detections]]:
-        """What will have been found between two looks."""
-        filled: Future[list[Detections]] = Future()
 
-        def fill() -> None:
-            try:
-                begin, end = ((sample, found.result()[0]) for sample, found in (first, last))
-                filled.set_result(self._finder.between(begin, between, end))
-            except BaseException as exc:  # nothing narrower: whoever waits must hear of it
-                filled.set_exception(exc)
+class _Gap:
+    """The frames between two looks: found once both looks are done.
 
-        def start(_: Future[list[Detections]]) -> None:
-            try:
-                self._pool.submit(fill)
-            except RuntimeError as exc:  # the pool was shut down: nobody waits any more
-                filled.set_exception(exc)
+    A future keeps its callbacks for ever, so what they hold is let go of when it is used: otherwise
+    each look would keep the frames of the one before it, and so all of the file.
+    """
 
-        # The looks may end in any order.
-        first[1].add_done_callback(lambda _: last[1].add_done_callback(start))
-        return filled
+    def __init__(
+        self,
+        finder: SparseFinder,
+        pool: ThreadPoolExecutor,
+        first: _Look,
+        between: list[Sample],
+        last: _Look,
+    ) -> None:
+        self._pool, self._lock = pool, threading.Lock()
+        self._awaited = 2
+        self._fill: Callable[[], list[Detections]] = lambda: finder.between(
+            (first[0], first[1].result()[0]), between, (last[0], last[1].result()[0])
+        )
+        self.filled: Future[list[Detections]] = Future()
+        for _, look in (first, last):
+            look.add_done_callback(self._arrived)
+
+    def _arrived(self, _: Future[list[Detections]]) -> None:
+        with self._lock:
+            self._awaited -= 1
+            if self._awaited:
+                return
+        fill, self._fill = self._fill, list
+        try:
+            self._pool.submit(self._run, fill)
+        except RuntimeError as exc:  # the pool was shut down: nobody waits any more
+            self.filled.set_exception(exc)
+
+    def _run(self, fill: Callable[[], list[Detections]]) -> None:
+        try:
+            self.filled.set_result(fill())
+        except BaseException as exc:  # nothing narrower: whoever waits must hear of it
+            self.filled.set_exception(exc)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -186,3 +188,19 @@ def test_a_look_that_fails_fails_the_frames_beside_it() -> None:
         pending = [p for i in range(5) for p in looks.add(make_frame(index=i))]
         errors = [str(found.exception()) for _, found in pending]
     assert errors == ["None", "no look", "no look", "no look", "None"]
+
+
+def test_frames_are_let_go_of_when_they_are_done() -> None:
+    alive: list[weakref.ref[object]] = []
+    finder = SparseFinder(
+        FakeFinder(lambda index: faces((10, 20, 0.8))), replace(OPTIONS, stride=2)
+    )
+    with ThreadPoolExecutor(1) as pool:
+        looks = Looks(finder, pool)
+        for index in range(40):
+            frame = make_frame(index=index)
+            alive.append(weakref.ref(frame.pixels))
+            for _, found in looks.add(frame):
+                found.result()
+        gc.collect()
+        assert sum(one() is not None for one in alive) <= 4
