@@ -181,7 +181,7 @@ def _two_people(judge: Judge, made: Float32Array, people: np.ndarray) -> float:
 def _displacements(run: _Run, teachers: object, tools: DlibTools | None) -> dict[str, float]:
     """Mean distance between the landmarks before and after, by each landmark model at hand."""
     readers: dict[str, Callable[[UInt8Array], Float32Array]] = {
-        "66 points (OpenSeeFace; a student of it is in the loss)": lambda x: landmarks66(
+        "66 points (OpenSeeFace, which is in the loss)": lambda x: landmarks66(
             x,
             teachers,  # type: ignore[arg-type] # a module
         )

@@ -1,8 +1,7 @@
 """The teacher of the 66 landmarks as a network that gradients flow through.
 
 The landmark net in the generator is its student, and a generator that is held to the student's
-points alone learns the student's errors: what the teacher sees of the same faces moves by three
-times as much (docs/decisions/0080).
+points alone learns the student's errors, too (docs/decisions/0081).
 """
 
 from __future__ import annotations
