@@ -21,11 +21,12 @@ from training.discriminator import Discriminator, FeatureCritic
 from training.face_features import CHANNELS, FaceFeatures
 from training.face_synthesis import FaceSynthesis
 from training.generator_data import Batch, FaceBank, identity_basis, load_bank
+from training.generator_draws import Fakes
 from training.generator_export import read_weights
 from training.generator_feed import Feed
 from training.generator_options import LossWeights, Mixture
 from training.generator_sheet import save_sheet
-from training.generator_steps import Fakes, GeneratorTraining
+from training.generator_steps import GeneratorTraining
 from training.landmark_teacher import LandmarkTeacher
 from training.landmarks66 import Landmarks66
 from training.landmarks66_train import load_landmarks66

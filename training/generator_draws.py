@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from training.generator_pairs import paired, strangers
 from training.losses_identity import rotated_targets
 from training.losses_image import composite
 
-__all__ = ["Drawn", "draw_faces"]
+__all__ = ["Drawn", "Fakes", "draw_faces"]
 
 
 class Drawn(NamedTuple):
@@ -39,6 +40,21 @@ class Drawn(NamedTuple):
     rotated: Tensor
     face: Tensor
     output: Tensor
+    area: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fakes:
+    """What the critics see of a step.
+
+    Attributes:
+        crops: (N, 3, S, S) in [-1, 1].
+        maps: Their feature maps.
+        area: (N, 1, S, S) in [0, 1], where they are synthetic.
+    """
+
+    crops: Tensor
+    maps: list[Tensor]
     area: Tensor
 
 

@@ -19,7 +19,7 @@ from training.face_features import perceptual_loss
 from training.face_synthesis import FaceSynthesis
 from training.generator_balance import GradientBalance
 from training.generator_data import Batch
-from training.generator_draws import Drawn, draw_faces
+from training.generator_draws import Drawn, Fakes, draw_faces
 from training.generator_landmarks import landmark_loss, landmark_weights
 from training.generator_lessons import Lessons, lesson_keeps_identity
 from training.generator_options import LossWeights, Mixture
@@ -33,22 +33,7 @@ from training.losses_identity import (
 )
 from training.losses_image import colour_loss, composite, degrade, reconstruction_loss, spot_loss
 
-__all__ = ["Fakes", "GeneratorTraining"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fakes:
-    """What the critics see of a step.
-
-    Attributes:
-        crops: (N, 3, S, S) in [-1, 1].
-        maps: Their feature maps.
-        area: (N, 1, S, S) in [0, 1], where they are synthetic.
-    """
-
-    crops: Tensor
-    maps: list[Tensor]
-    area: Tensor
+__all__ = ["GeneratorTraining"]
 
 
 @dataclass(slots=True, eq=False)
