@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,7 +21,7 @@ from benchmarks.privacy_looks import (
     outer_psnr,
     perceptual_distance,
 )
-from benchmarks.privacy_sample import Sample
+from benchmarks.privacy_sample import Sample, turns_of
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 
 __all__ = ["Measures", "identity_measures", "ranks", "recovery_measures", "utility_measures"]
@@ -76,7 +75,7 @@ def _in_galleries(
     The sample's own gallery is one; the first pictures of the probes' people are another, the
     second ones the next, each for the probes that are not in it.
     """
-    turns = _turns(sample.people)
+    turns = turns_of(sample.people)
     first, rows = judge.embed(sample.gallery), np.arange(len(after))
     found: dict[str, list[Float64Array]] = {}
     for turn in range(-1, min(int(turns.max()), _MOST_GALLERIES - 2) + 1):
@@ -95,15 +94,6 @@ def _in_galleries(
         ):
             found.setdefault(f"{judge.name} {name}", []).append(_where(~is_in, value))
     return {name: np.nanmean(np.stack(values), 0) for name, values in found.items()}
-
-
-def _turns(people: np.ndarray) -> np.ndarray:
-    """How many faces of the same person come before each; (N,)."""
-    turns, seen = np.zeros(len(people), np.int64), Counter[int]()
-    for row, person in enumerate(people.tolist()):
-        turns[row] = seen[person]
-        seen[person] += 1
-    return turns
 
 
 def recovery_measures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ __all__ = [
     "load_others",
     "load_people",
     "rows_of",
+    "turns_of",
 ]
 
 # Prefixes of training sources whose pictures carry identities.
@@ -105,12 +107,17 @@ def draw_sample(
 
 def first_each(sample: Sample, count: int) -> Sample:
     """The first rows of a sample: at most `count` probes of each person."""
-    seen: dict[int, int] = {}
-    for row, person in enumerate(sample.people.tolist()):
-        seen[person] = seen.get(person, 0) + 1
-        if seen[person] > count:
-            return rows_of(sample, np.arange(len(sample.people)) < row)
-    return sample
+    kept = turns_of(sample.people) < count
+    return sample if kept.all() else rows_of(sample, kept)
+
+
+def turns_of(people: np.ndarray) -> np.ndarray:
+    """How many faces of the same person come before each; (N,)."""
+    turns, seen = np.zeros(len(people), np.int64), Counter[int]()
+    for row, person in enumerate(people.tolist()):
+        turns[row] = seen[person]
+        seen[person] += 1
+    return turns
 
 
 def first_people(sample: Sample, count: int) -> Sample:

@@ -84,10 +84,8 @@ def covers(generated: GeneratedFace, face: PlannedFace) -> bool:
         # Not a number is not inside either.
         if not (-0.5 <= column <= side - 0.5 and -0.5 <= row <= side - 0.5):
             return False
-        if (
-            not generated.mask[min(round(row), side - 1), min(round(column), side - 1)]
-            >= _PROBE_MASK_MIN
-        ):
+        share = generated.mask[min(round(row), side - 1), min(round(column), side - 1)]
+        if not share >= _PROBE_MASK_MIN:
             return False
     return True
 

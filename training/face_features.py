@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.losses_identity import IdentityReader, SecondReader
+from training.losses_identity import IdentityReader
+from training.onnx_graph import OnnxGraph
 
 __all__ = ["CHANNELS", "FaceFeatures", "perceptual_loss"]
 
@@ -33,7 +34,7 @@ class FaceFeatures(nn.Module):
         network: The network; its taps are set.
     """
 
-    def __init__(self, network: SecondReader) -> None:
+    def __init__(self, network: OnnxGraph) -> None:
         super().__init__()
         network.taps = _TAPS
         self.network = network

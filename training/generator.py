@@ -30,7 +30,8 @@ from training.generator_steps import GeneratorTraining
 from training.landmark_teacher import LandmarkTeacher
 from training.landmarks66 import Landmarks66
 from training.landmarks66_train import load_landmarks66
-from training.losses_identity import IdentityReader, OwnReader, SecondReader, load_readers
+from training.losses_identity import IdentityReader, OwnReader, load_readers
+from training.onnx_graph import OnnxGraph
 from training.rebuild import rebuild_encoder
 from training.run_options import run_parser
 from training.runtime import (
@@ -79,7 +80,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _build(
-    args: argparse.Namespace, bank: FaceBank, readers: tuple[IdentityReader, SecondReader]
+    args: argparse.Namespace, bank: FaceBank, readers: tuple[IdentityReader, OnnxGraph]
 ) -> GeneratorTraining:
     if args.init is None:
         basis = torch.from_numpy(identity_basis(bank.identities))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -12,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engines.identity_blocks import identity_blocks
+from training.onnx_graph import OnnxGraph
 
 __all__ = [
     "IdentityReader",
     "OwnReader",
-    "SecondReader",
     "cosine",
     "declare_vision_operators",
     "load_readers",
@@ -32,11 +31,11 @@ _FACE_PX: Final = 112
 _READ_COSINES: Final = (0.75, 0.62, 0.45, 0.25)
 
 
-def load_readers(teachers: ModuleType) -> tuple[IdentityReader, SecondReader]:
+def load_readers(teachers: ModuleType) -> tuple[IdentityReader, OnnxGraph]:
     """EdgeFace-XS, crops (N, 3, 160, 160) to unit embeddings, and MobileFaceNet's bare network."""
     declare_vision_operators()
     primary = IdentityReader(teachers.load_edgeface_torch())
-    return primary, SecondReader(teachers.FOLDER / "mobilefacenet_foamliu.onnx")
+    return primary, OnnxGraph(teachers.FOLDER / "mobilefacenet_foamliu.onnx")
 
 
 def declare_vision_operators() -> None:
@@ -107,70 +106,6 @@ class OwnReader(nn.Module):
         both = torch.cat([small, small.flip(3)]).contiguous(memory_format=torch.channels_last)
         found = F.normalize(self.encoder(both).float(), dim=1)
         return F.normalize(found[: len(crops)] + found[len(crops) :], dim=1)
-
-
-class SecondReader(nn.Module):
-    """MobileFaceNet out of its ONNX file.
-
-    The teachers' own reader clips with ``clamp``, whose backward pass costs a third of the
-    network's time on a CPU; ``relu6`` is the same function with a fused one.
-
-    Args:
-        path: ``mobilefacenet_foamliu.onnx``.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        import onnx  # only needed here and by the export
-        from onnx import numpy_helper
-
-        graph = onnx.load(str(path)).graph
-        self._nodes = [
-            (n.op_type, list(n.input), n.output[0], _attributes(n))
-            for n in graph.node
-            if n.op_type != "Constant"
-        ]
-        self._ends = graph.input[0].name, graph.output[0].name
-        self.taps: tuple[str, ...] = ()  # maps to keep in ``tapped`` when it runs
-        self.tapped: list[Tensor] = []
-        self._weights = {t.name: f"w{i}" for i, t in enumerate(graph.initializer)}
-        for tensor in graph.initializer:
-            value = torch.from_numpy(numpy_helper.to_array(tensor).copy())
-            self.register_buffer(self._weights[tensor.name], value)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) * 2 - 1)
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) * 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, 112, 112) in [-1, 1] to (N, 128)."""
-        values = {name: getattr(self, key) for name, key in self._weights.items()}
-        values[self._ends[0]] = (x - self.mean) / self.std
-        for kind, names, output, settings in self._nodes:
-            v: list[Any] = [values.get(name) for name in names]
-            if kind == "Conv":
-                values[output] = F.conv2d(*v, **settings)
-            elif kind == "Clip":
-                values[output] = F.relu6(v[0])
-            elif kind == "Relu":
-                values[output] = F.relu(v[0])
-            elif kind == "Add":
-                values[output] = v[0] + v[1]
-            else:
-                values[output] = v[0].flatten(1)
-        self.tapped = [values[name] for name in self.taps]
-        result: Tensor = values[self._ends[1]]
-        return result
-
-
-def _attributes(node: Any) -> dict[str, Any]:  # noqa: ANN401 - onnx protos are untyped
-    if node.op_type != "Conv":
-        return {}
-    a = {item.name: item for item in node.attribute}
-    return {
-        "stride": tuple(a["strides"].ints),
-        "padding": tuple(a["pads"].ints[:2]),
-        "dilation": tuple(a["dilations"].ints),
-        "groups": a["group"].i,
-    }
 
 
 def cosine(a: Tensor, b: Tensor) -> Tensor:

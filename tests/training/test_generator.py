@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from engines.identity_blocks import identity_blocks
-
 torch = pytest.importorskip("torch", reason="training needs torch: pip install .[train]")
 pytest.importorskip("onnx", reason="the export needs onnx")
 
+from tests.training.identities import basis, unit_rows  # noqa: E402 - after the skip
 from training.discriminator import (  # noqa: E402 - after the skip
     Discriminator,
     FeatureCritic,
@@ -29,12 +28,6 @@ from training.generator_export import export_generator, load_net, read_weights  
 from training.generator_options import LossWeights, Mixture  # noqa: E402 - after the skip
 from training.generator_steps import GeneratorTraining  # noqa: E402 - after the skip
 from training.landmarks66 import Landmarks66  # noqa: E402 - after the skip
-from training.losses_identity import (  # noqa: E402 - after the skip
-    OwnReader,
-    noisy_identity,
-    old_identity_hinge,
-    rotated_targets,
-)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,19 +43,9 @@ _TINY = {
 _MIXTURE = Mixture(primary_every=1, cycle_every=2, adversarial_from=0)
 
 
-def _basis(dim: int = 6) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.linalg.qr(torch.randn(512, dim, generator=generator))[0].t().contiguous()
-
-
-def _unit(count: int, dim: int = 512) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.nn.functional.normalize(torch.randn(count, dim, generator=generator), dim=1)
-
-
 def _tiny_net() -> FaceSynthesis:
     torch.manual_seed(0)
-    return FaceSynthesis(_basis(), Landmarks66().eval().fold(), **_TINY)
+    return FaceSynthesis(basis(), Landmarks66().eval().fold(), **_TINY)
 
 
 class _FakeReader(Module):
@@ -91,14 +74,14 @@ class _FakeFeatures(Module):
 def _bank(count: int = 6) -> FaceBank:
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 256, (count, 160, 160, 3)).astype(np.uint8)
-    primary = _unit(count).numpy()
+    primary = unit_rows(count).numpy()
     marks = rng.uniform(20, 140, (count, 66, 3)).astype(np.float32)
     return FaceBank(
         crops=crops,
         identities=primary,
         primary=primary,
         primary_mirrored=primary,
-        second=_unit(count, 128).numpy(),
+        second=unit_rows(count, 128).numpy(),
         landmarks=marks,
         weights=np.full(count, 1 / count),
         people=tuple(np.array([i]) for i in range(count)),
@@ -106,7 +89,7 @@ def _bank(count: int = 6) -> FaceBank:
 
 
 def test_network_gives_face_and_alpha_in_range() -> None:
-    face, alpha = _tiny_net().eval()(torch.zeros(2, 3, 160, 160), _unit(2))
+    face, alpha = _tiny_net().eval()(torch.zeros(2, 3, 160, 160), unit_rows(2))
     assert face.shape == (2, 3, 160, 160)
     assert alpha.shape == (2, 1, 160, 160)
     assert face.abs().max() <= 1
@@ -142,8 +125,8 @@ def test_details_of_the_face_reach_the_network_as_landmarks_only() -> None:
         assert torch.allclose(plain, worn, atol=1e-4)
         coarse, geometry, _ = net.known(crop)
         assert geometry.shape == (1, 8, 80, 80)
-        face = net.draw(_unit(1), coarse, geometry).clamp(-1, 1)
-        assert torch.allclose(face, net(crop, _unit(1))[0], atol=1e-5)
+        face = net.draw(unit_rows(1), coarse, geometry).clamp(-1, 1)
+        assert torch.allclose(face, net(crop, unit_rows(1))[0], atol=1e-5)
 
 
 def test_geometry_puts_a_dot_where_a_landmark_is() -> None:
@@ -156,56 +139,18 @@ def test_geometry_puts_a_dot_where_a_landmark_is() -> None:
 
 
 def test_only_the_subspace_of_the_identity_matters() -> None:
-    net, crop, identity = _tiny_net(), torch.zeros(1, 3, 160, 160), _unit(1)
-    outside = _unit(3)[2:]
+    net, crop, identity = _tiny_net(), torch.zeros(1, 3, 160, 160), unit_rows(1)
+    outside = unit_rows(3)[2:]
     outside = outside - (outside @ net.basis.t()) @ net.basis
     with torch.no_grad():
         assert torch.allclose(net(crop, identity)[0], net(crop, identity + outside)[0], atol=1e-4)
 
 
-def test_rotated_targets_turn_by_the_angle_inside_the_subspace() -> None:
-    basis, generator = _basis(20), torch.Generator().manual_seed(3)
-    identities = _unit(5) @ basis.t() @ basis
-    identities = torch.nn.functional.normalize(identities, dim=1)
-    turned = rotated_targets(identities, basis, torch.full((5,), 70.0), generator)
-    cosines = (turned * identities).sum(1)
-    assert torch.allclose(cosines, torch.full((5,), float(np.cos(np.radians(70)))), atol=1e-5)
-    assert torch.allclose(turned @ basis.t() @ basis, turned, atol=1e-5)
-
-
-def test_noisy_identities_are_as_near_as_blocks_are_read() -> None:
-    basis = _basis(190)
-    identities = torch.nn.functional.normalize(_unit(300) @ basis.t() @ basis, dim=1)
-    noisy = noisy_identity(identities, basis, torch.Generator().manual_seed(1))
-    assert torch.allclose(noisy.norm(dim=1), torch.ones(300), atol=1e-5)
-    a, b = identities @ basis.t(), noisy @ basis.t()
-    for (start, end), near in zip(identity_blocks(190), (0.75, 0.62, 0.45, 0.25), strict=True):
-        found = torch.nn.functional.cosine_similarity(a[:, start:end], b[:, start:end])
-        assert abs(float(found.mean()) - near) < 0.03
-
-
-def test_own_reader_averages_the_mirror_image() -> None:
-    class Flat(Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.nn.functional.pad(x.flatten(1), (0, 1), value=1.0)
-
-    crops = torch.rand(2, 3, 160, 160)
-    reader = OwnReader(Flat(), inner_px=8)
-    assert torch.allclose(reader(crops), reader(crops.flip(3)), atol=1e-3)
-    assert torch.allclose(reader(crops).norm(dim=1), torch.ones(2), atol=1e-5)
-
-
-def test_identity_losses() -> None:
-    a = _unit(2)
-    assert torch.allclose(old_identity_hinge(a, a, allowed=0.2), torch.full((2,), 0.8), atol=1e-5)
-    assert torch.all(old_identity_hinge(a, -a, allowed=0.2) == 0)
-
-
 def test_basis_spans_the_embeddings() -> None:
-    inside = _unit(40).numpy() @ _basis().numpy().T @ _basis().numpy()
-    basis = identity_basis(inside, dim=6)
-    assert np.allclose(inside @ basis.T @ basis, inside, atol=1e-5)
-    assert np.allclose(basis @ basis.T, np.eye(6), atol=1e-5)
+    inside = unit_rows(40).numpy() @ basis().numpy().T @ basis().numpy()
+    found = identity_basis(inside, dim=6)
+    assert np.allclose(inside @ found.T @ found, inside, atol=1e-5)
+    assert np.allclose(found @ found.T, np.eye(6), atol=1e-5)
 
 
 def _batch(count: int) -> Batch:
