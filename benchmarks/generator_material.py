@@ -19,7 +19,7 @@ from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.config import AppConfig
 from streamer.face_looks import FaceLooks
 from streamer.identity import IdentitySpace, load_identity_space
-from streamer.models import load_models
+from streamer.models import load_models, people_weight
 from streamer.reader import open_reader
 from streamer.rotation_kinds import RotationKind
 from streamer.rotator import Rotator, angle_for_level, make_rotator
@@ -82,6 +82,7 @@ class Product:
     Attributes:
         manifest: That of the generator.
         has_reader: Whether the generator has a reader of its own.
+        space: Where identities have coordinates.
     """
 
     def __init__(
@@ -104,7 +105,9 @@ class Product:
         self._config, self._threads = config, threads
         self._reader = open_reader(config, drawn_by=bytes.fromhex(drawn_by))
         self.has_reader = self._reader is not None
-        self._space: IdentitySpace = load_identity_space(self.manifest.extra, generator.parent)
+        self.space: IdentitySpace = load_identity_space(
+            self.manifest.extra, generator.parent, people_weight=people_weight(config)
+        )
         self._rotators: dict[tuple[bytes, int, str], Rotator] = {}
         self._mask = face_mask(160)[None, :, :, None]
 
@@ -113,7 +116,7 @@ class Product:
         """Where what recovery reads has coordinates; None: the generator has no reader."""
         if self._reader is None:
             return None
-        return RecallSpace(self._space, self._reader.gain(self._space.dim))
+        return RecallSpace(self.space, self._reader.gain(self.space.dim))
 
     def embed(self, crops: UInt8Array) -> Float32Array:
         """(N, 160, 160, 3) uint8 RGB to (N, 512)."""
@@ -141,8 +144,8 @@ class Product:
         prior = self._reader.prior if self._reader else None
         if prior is None:
             return identities
-        found = [prior.likeliest(self._space.coordinates(z)) for z in identities]
-        return np.stack([self._space.embedding(c) for c in found])
+        found = [prior.likeliest(self.space.coordinates(z)) for z in identities]
+        return np.stack([self.space.embedding(c) for c in found])
 
     def turn(
         self,
@@ -152,12 +155,18 @@ class Product:
         *,
         back: bool = False,
         kind: RotationKind = "orthogonal",
+        people_like: bool = True,
     ) -> Float32Array:
-        """Identities under a key and level, or back again; (N, 512)."""
+        """Identities under a key and level, or back again; (N, 512).
+
+        ``people_like``: as they are drawn where the log holds more than transforms.
+        """
         rotator = self._rotator(key, level, kind)
         move = rotator.unrotate if back else rotator.rotate
-        coordinates = [move(self._space.coordinates(z)) for z in identities]
-        return np.stack([self._space.embedding(c) for c in coordinates])
+        turned = [move(self.space.coordinates(z)) for z in identities]
+        # The published rotation is not changed; see `streamer.models.people_weight`.
+        moves = people_like and not back and kind == "orthogonal"
+        return np.stack([self.space.drawn(c) if moves else self.space.embedding(c) for c in turned])
 
     def make(self, crops: UInt8Array, identities: Float32Array) -> UInt8Array:
         """The crops with the new faces pasted in, as they go into the frame."""
@@ -170,6 +179,6 @@ class Product:
         found = self._rotators.get((key, level, kind))
         if found is None:
             angle = angle_for_level(level)
-            found = make_rotator(kind, scope_key=key, angle_deg=angle, dim=self._space.dim)
+            found = make_rotator(kind, scope_key=key, angle_deg=angle, dim=self.space.dim)
             self._rotators[key, level, kind] = found
         return found

@@ -97,7 +97,7 @@ class _Run:
             readable.keys,
             other.crops,
         )
-        self.wanted = self.turned(self.identities, self.keys)
+        self.wanted = self.turned(self.identities, self.keys, people_like=False)
         readable_compressed = h264(self.readable, crf=_CRF)
         self.read = product.read(self.readable)
         self.read_compressed = product.read(readable_compressed)
@@ -117,9 +117,12 @@ class _Run:
         keys: Sequence[bytes],
         *,
         back: bool = False,
+        people_like: bool = True,
     ) -> Float32Array:
-        """Each identity under its own key and the level of its face."""
-        return turn_each(self.product, identities, keys, self.levels, back=back)
+        """Each identity under its own key and the level of its face; see `Product.turn`."""
+        return turn_each(
+            self.product, identities, keys, self.levels, back=back, people_like=people_like
+        )
 
     def _made_by(self, keys: Sequence[bytes]) -> UInt8Array:
         return self.product.make(self.originals, self.turned(self.identities, keys))

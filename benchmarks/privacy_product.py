@@ -16,7 +16,6 @@ from benchmarks.judges_cache import Memo
 from benchmarks.key_choice import Looked, choose_drawings
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
-from streamer.identity import load_identity_space
 from streamer.rotation_kinds import RotationKind
 from streamer.rotator import Rotator, angle_for_level, make_rotator
 
@@ -95,7 +94,7 @@ class Anonymizer:
         self._product = Product(threads=threads, generator=generator, encoder=encoder)
         self.generator_sha256 = self._product.manifest.sha256
         self.encoder_sha256 = load_manifest(encoder).sha256
-        self._space = load_identity_space(self._product.manifest.extra, generator.parent)
+        self._space = self._product.space
         self._rotators: dict[tuple[bytes, float, str], Rotator] = {}
 
     @property
@@ -129,7 +128,10 @@ class Anonymizer:
         out = []
         for identity, key, angle in zip(identities, keys, angles_deg, strict=True):
             rotator = self._rotator(key, float(angle), kind)
-            out.append(self._space.embedding(rotator.rotate(self._space.coordinates(identity))))
+            turned = rotator.rotate(self._space.coordinates(identity))
+            # The published rotation is not changed; see `streamer.models.people_weight`.
+            is_ours = kind == "orthogonal"
+            out.append(self._space.drawn(turned) if is_ours else self._space.embedding(turned))
         return np.stack(out)
 
     def turned_back(

@@ -38,10 +38,11 @@ def turn_each(
     levels: NDArray[np.int64],
     *,
     back: bool = False,
+    people_like: bool = True,
 ) -> Float32Array:
-    """(N, D) identities, each under its own key and level, or back again."""
+    """(N, D) identities, each under its own key and level, or back again; see `Product.turn`."""
     turned = [
-        product.turn(z[None], key, int(level), back=back)
+        product.turn(z[None], key, int(level), back=back, people_like=people_like)
         for z, key, level in zip(identities, keys, levels, strict=True)
     ]
     return np.concatenate(turned)
@@ -64,14 +65,15 @@ def make_faces(
         password: number of its first key.
         recall: None: nobody depends on what can be read in the new faces.
     """
-    identities = product.embed(originals)
+    identities, is_plain = product.embed(originals), recall is not None
 
     def keys_of(attempts: NDArray[np.int64]) -> list[bytes]:
         return [key_of(password + _NEXT_KEY * int(number)) for number in attempts]
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
         keys = keys_of(attempts)
-        made = product.make(originals[rows], turn_each(product, drawn, keys, levels[rows]))
+        turned = turn_each(product, drawn, keys, levels[rows], people_like=not is_plain)
+        made = product.make(originals[rows], turned)
         if recall is None:
             return drawn, product.embed(made), product.looks(made)
         read = turn_each(product, product.read(made), keys, levels[rows], back=True)
@@ -79,5 +81,5 @@ def make_faces(
 
     found = choose_drawings(identities, look, recall, is_file=True)
     keys = keys_of(found.attempts)
-    wanted = turn_each(product, found.drawn, keys, levels)
+    wanted = turn_each(product, found.drawn, keys, levels, people_like=not is_plain)
     return MadeFaces(product.make(originals, wanted), keys)

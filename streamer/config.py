@@ -121,6 +121,9 @@ class IdentityConfig(ConfigModel):
     angle_deg: float | None = Field(default=None, gt=0, le=180)
     scope: Literal["track", "recording", "camera"] = "track"
     camera_id: str = Field(default="", max_length=200)
+    people_weight: float = Field(
+        default=1.0, ge=0, le=4, description="how far new identities move towards people's; 0: not"
+    )
     encoder: Path | None = Field(default=None, description="ArcFace-style ONNX; none: our own")
     generator: Path | None = Field(default=None, description="manifest of a generator; none: ours")
 

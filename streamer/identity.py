@@ -9,6 +9,8 @@ import numpy as np
 
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
+from engines.errors import EngineLoadError
+from engines.identity_composites import IdentityComposites
 from engines.manifest import WEIGHTS_FOLDER, companion_array
 from streamer.identity_prior import IdentityPrior
 from streamer.keys import KeyScope, scope_id_for
@@ -62,10 +64,24 @@ class IdentitySpace:
 
     Args:
         basis: (K, D) float32 with orthonormal rows.
+        composites: of people, in the same coordinates; None: nobody is known.
+        people_weight: of the composites nearest to an identity, beside 1 of the identity itself.
+
+    Raises:
+        ValueError: the composites have other coordinates.
     """
 
-    def __init__(self, basis: Float32Array) -> None:
+    def __init__(
+        self,
+        basis: Float32Array,
+        composites: IdentityComposites | None = None,
+        *,
+        people_weight: float = 0.0,
+    ) -> None:
+        if composites is not None and composites.dim != len(basis):
+            raise ValueError(f"the composites have {composites.dim} coordinates, not {len(basis)}")
         self._basis = basis
+        self._composites, self._people_weight = composites, people_weight
 
     @property
     def dim(self) -> int:
@@ -84,21 +100,36 @@ class IdentitySpace:
         unit: Float32Array = (lifted / max(float(np.linalg.norm(lifted)), 1e-12)).astype(np.float32)
         return unit
 
+    def drawn(self, turned: Float32Array) -> Float32Array:
+        """(K,) turned unit coordinates to the (D,) embedding to draw, nearer to people's."""
+        if self._composites is None or not self._people_weight:
+            return self.embedding(turned)
+        (moved,) = self._composites.towards(turned[None], self._people_weight)
+        return self.embedding(np.asarray(moved, np.float32))
+
 
 def load_identity_space(
-    extra: Mapping[str, object], folder: Path = WEIGHTS_FOLDER
+    extra: Mapping[str, object], folder: Path = WEIGHTS_FOLDER, *, people_weight: float = 0.0
 ) -> IdentitySpace:
     """The space that a generator was trained for.
 
     Args:
-        extra: further entries of the generator's manifest; `identity_basis` names the file.
-        folder: where the file lies.
+        extra: further entries of the generator's manifest; `identity_basis` and
+            `identity_composites` name files.
+        folder: where the files lie.
+        people_weight: see `IdentitySpace`; of no effect without composites.
 
     Raises:
-        EngineLoadError: missing file or wrong hash.
+        EngineLoadError: missing file, wrong hash, or two that do not fit.
     """
     basis = companion_array(extra, "identity_basis", folder)
-    return IdentitySpace(np.eye(512, dtype=np.float32) if basis is None else basis)
+    basis = np.eye(512, dtype=np.float32) if basis is None else basis
+    rows = companion_array(extra, "identity_composites", folder)
+    try:
+        composites = None if rows is None else IdentityComposites(rows)
+        return IdentitySpace(basis, composites, people_weight=people_weight)
+    except ValueError as exc:
+        raise EngineLoadError(folder, f"identity_composites cannot be used: {exc}") from exc
 
 
 class IdentityKeys:
@@ -179,7 +210,7 @@ class IdentityKeys:
         return found if prior is None else prior.likeliest(found)
 
     def _turned(self, rotator: Rotator, embedding: Float32Array) -> Float32Array:
-        return self._space.embedding(rotator.rotate(self._space.coordinates(embedding)))
+        return self._space.drawn(rotator.rotate(self._space.coordinates(embedding)))
 
     def keep(self, identity_ids: Collection[int]) -> None:
         """Forget the rotators of all other identities; they are made again when needed."""

@@ -18,7 +18,7 @@ from engines.types import EngineInfo
 from streamer.config import AppConfig
 from streamer.identity import IdentitySpace, load_identity_space
 
-__all__ = ["Models", "load_models", "manifests"]
+__all__ = ["Models", "load_models", "manifests", "people_weight"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,19 @@ def _open_generator(engine: Engine, manifest: ModelManifest) -> FaceGenerator:
         raise EngineLoadError(manifest.path, str(exc)) from exc
 
 
+def people_weight(config: AppConfig) -> float:
+    """How far keyed identities are moved towards people's.
+
+    Not with the published rotation, which is there to be compared with; nor where the password is
+    the only way back, since what was asked for is then read less well (docs/decisions/0082).
+    """
+    log, identity = config.keylog, config.identity
+    has_only_password = not (log.seal or log.assisted or log.irreversible)
+    if identity.rotation != "orthogonal" or has_only_password:
+        return 0.0
+    return identity.people_weight
+
+
 def load_models(config: AppConfig, *, threads: int) -> Models:
     """Load and verify all networks.
 
@@ -156,7 +169,9 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
         FaceDetector(engines[0], settings=settings, refiner=LandmarkRefiner(engines[3])),
         _open_embedder(engines[1], encoder, engines[2]),
         faces,
-        load_identity_space(generator.extra, generator.path.parent),
+        load_identity_space(
+            generator.extra, generator.path.parent, people_weight=people_weight(config)
+        ),
         tuple(
             (manifest.name, bytes.fromhex(sha256_of(manifest.path)))
             for manifest in (detector, encoder, generator, landmarks)

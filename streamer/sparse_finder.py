@@ -205,11 +205,7 @@ def interpolated(
     )
     rows = np.array([pair[0] for pair in pairs], np.int64)
     others = np.array([pair[1] for pair in pairs], np.int64)
-    lone = [
-        np.setdiff1d(np.arange(len(found)), taken)
-        for found, taken in ((first, rows), (last, others))
-    ]
-    alone = [_rows(found, k) for found, k in zip((first, last), lone, strict=True)]
+    alone = [_without(found, taken) for found, taken in ((first, rows), (last, others))]
     if any((found.scores >= sure_score).any() for found in alone):
         return None
     start, end = _rows(first, rows), _rows(last, others)
@@ -218,6 +214,14 @@ def interpolated(
 
 def _rows(found: Detections, rows: NDArray[np.int64]) -> Detections:
     return Detections(found.boxes_xyxy_px[rows], found.landmarks_px[rows], found.scores[rows])
+
+
+def _without(found: Detections, taken: NDArray[np.int64]) -> Detections:
+    is_left = np.ones(len(found), bool)
+    is_left[taken] = False
+    return Detections(
+        found.boxes_xyxy_px[is_left], found.landmarks_px[is_left], found.scores[is_left]
+    )
 
 
 def _mixed(start: Detections, end: Detections, share: float) -> Detections:

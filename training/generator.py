@@ -17,10 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from engines.identity_composites import IdentityComposites
+from training.composites import COMPOSITES_FILE, bank_composites, load_composites, save_composites
 from training.discriminator import Discriminator, FeatureCritic
 from training.face_features import CHANNELS, FaceFeatures
 from training.face_synthesis import FaceSynthesis
-from training.generator_data import Batch, FaceBank, identity_basis, load_bank
+from training.generator_data import Batch, FaceBank, Floats, identity_basis, load_bank
 from training.generator_draws import Fakes
 from training.generator_export import read_weights
 from training.generator_feed import Feed
@@ -70,6 +72,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--landmark-net", type=Path, default=Path("build/landmarks66"))
     parser.add_argument("--init", type=Path, help="start from weights: .onnx or .pt")
+    parser.add_argument("--composites", type=Path, help="identity_composites.npy; default: made")
     parser.add_argument("--critic-rate", type=float, default=4e-4)
     parser.add_argument("--sheet-every", type=int, default=200)
     for group in (LossWeights(), Mixture()):
@@ -104,11 +107,20 @@ def _build(
         primary=primary,
         features=features,
         teacher=teacher,
+        composites=_composites(args, bank, net.basis.cpu().numpy()),
         weights=_picked(args, LossWeights),
         mixture=_picked(args, Mixture),
         rng=np.random.default_rng(args.seed),
         generator=torch.Generator().manual_seed(args.seed),
     )
+
+
+def _composites(args: argparse.Namespace, bank: FaceBank, basis: Floats) -> IdentityComposites:
+    """Those of a file, or of the training faces; kept beside the run, for the export."""
+    rows = load_composites(args.composites) if args.composites else bank_composites(bank, basis)
+    args.out.mkdir(parents=True, exist_ok=True)
+    save_composites(args.out / COMPOSITES_FILE, rows)
+    return IdentityComposites(rows)
 
 
 def _picked(args: argparse.Namespace, kind: type[_Options]) -> _Options:
@@ -145,7 +157,7 @@ def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, 
             row = {"step": step, "images": step * args.batch, "seconds": time.monotonic() - start}
             append_csv(args.out / curve, row | dict(sorted(training.log.items())))
         if step % args.sheet_every == 0:
-            save_sheet(args.out / f"sheet-{step:06d}.png", average.model, bank)
+            save_sheet(args.out / f"sheet-{step:06d}.png", average.model, bank, training.composites)
             save_parts(args.out, parts, step)
         if step % (10 * args.sheet_every) == 0:  # to go back to, should a run collapse
             torch.save(half_state(average.model), args.out / f"snapshot-{step:06d}.pt")

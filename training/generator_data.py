@@ -23,6 +23,7 @@ from training.generator_pseudo import nearest_pose, pseudo_swap
 __all__ = [
     "Batch",
     "FaceBank",
+    "Floats",
     "face_weights",
     "identities_file",
     "identity_basis",

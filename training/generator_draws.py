@@ -8,12 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from engines.identity_composites import IdentityComposites
 from training.face_synthesis import FaceSynthesis
 from training.generator_data import Batch
 from training.generator_lessons import Lessons, make_lessons
 from training.generator_options import Mixture
 from training.generator_pairs import paired, strangers
-from training.losses_identity import rotated_targets
+from training.keyed_identities import people_like, rotated_targets
 from training.losses_image import composite
 
 __all__ = ["Drawn", "Fakes", "draw_faces"]
@@ -63,6 +64,7 @@ def draw_faces(
     own: nn.Module,
     batch: Batch,
     *,
+    composites: IdentityComposites,
     mixture: Mixture,
     in_pairs: bool,
     generator: torch.Generator,
@@ -73,6 +75,7 @@ def draw_faces(
         net: The network being trained.
         own: The encoder that ships, which reads what some lessons ask for.
         batch: Crops and identities.
+        composites: Of the people that new faces shall look like.
         mixture: How many are lessons, and how many of the swaps are keyed rotations.
         in_pairs: Whether swaps come in pairs of one crop.
         generator: Source of everything that is drawn by lot.
@@ -81,7 +84,7 @@ def draw_faces(
     if in_pairs:
         batch = paired(batch, taught)
     lessons = make_lessons(batch, taught, own, generator)
-    targets, rotated = _targets(net, batch, taught, mixture, generator)
+    targets, rotated = _targets(net, batch, taught, composites, mixture, generator)
     wanted = torch.cat([lessons.identities, targets])
     inputs = torch.cat([lessons.inputs, batch.crops[taught:]])
     inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -92,15 +95,24 @@ def draw_faces(
 
 
 def _targets(
-    net: FaceSynthesis, batch: Batch, taught: int, mixture: Mixture, generator: torch.Generator
+    net: FaceSynthesis,
+    batch: Batch,
+    taught: int,
+    composites: IdentityComposites,
+    mixture: Mixture,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Wanted identities of the swaps, and which of them are keyed rotations.
 
-    The others are the identities of other people of the batch.
+    Most of those are moved towards people. The others are identities of other people of the batch.
     """
     swaps = len(batch.crops) - taught
     angles = 60.0 + 60.0 * torch.rand(swaps, generator=generator)
     turned = rotated_targets(batch.identities[taught:], net.basis, angles, generator)
+    low, high = mixture.composite_least, mixture.composite_most
+    weights = low + (high - low) * torch.rand(swaps, generator=generator)
+    weights[torch.rand(swaps, generator=generator) >= mixture.composite_ratio] = 0.0
+    turned = people_like(turned, net.basis, composites, weights)
     rotated = torch.rand(swaps, generator=generator) < mixture.rotated_ratio
     others = batch.identities[strangers(len(batch.crops), taught)]
     return torch.where(rotated[:, None], turned, others), rotated

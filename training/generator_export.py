@@ -16,7 +16,9 @@ from torch import Tensor
 
 from engines.manifest import sha256_of
 from export.metadata import publish
+from training.composites import COMPOSITES_FILE, load_composites, save_composites
 from training.face_synthesis import CROP_SIZE_PX, IDENTITY_DIM, FaceSynthesis
+from training.generator_data import Floats
 from training.landmarks66 import Landmarks66
 
 __all__ = ["export_generator", "load_net", "main", "read_weights"]
@@ -51,9 +53,14 @@ def load_net(path: Path) -> FaceSynthesis:
 
 
 def export_generator(
-    net: FaceSynthesis, path: Path, *, version: str, facts: dict[str, object]
+    net: FaceSynthesis,
+    path: Path,
+    *,
+    version: str,
+    facts: dict[str, object],
+    composites: Floats | None = None,
 ) -> None:
-    """Write ``path`` (ONNX), the manifest and the identity basis beside it.
+    """Write ``path`` (ONNX), the manifest, the identity basis and composites beside it.
 
     Initialisers keep the names of the state dictionary, so that training can start from the file;
     large ones are stored as float16 and cast when the file is loaded (runtimes fold the casts).
@@ -63,6 +70,7 @@ def export_generator(
         path: Where to write, ``.../generator.onnx``.
         version: Version of the weights.
         facts: Further manifest entries.
+        composites: (M, K) unit rows, what keyed identities were moved towards; None: nothing.
     """
     example = (torch.zeros(1, 3, CROP_SIZE_PX, CROP_SIZE_PX), torch.zeros(1, IDENTITY_DIM))
     names = {"crop": {0: "n"}, "identity": {0: "n"}, "face": {0: "n"}, "alpha": {0: "n"}}
@@ -89,6 +97,11 @@ def export_generator(
     onnx.save(model, str(path))
     basis = path.with_name("identity_basis.npy")
     np.save(basis, net.basis.numpy())
+    named = {"identity_basis": {"file": basis.name, "sha256": sha256_of(basis)}}
+    if composites is not None:
+        people = path.with_name(COMPOSITES_FILE)
+        save_composites(people, composites)
+        named["identity_composites"] = {"file": people.name, "sha256": sha256_of(people)}
     described = {
         "inputs": {"crop": "(N,3,160,160) float32 RGB", "identity": "(N,512) float32 unit"},
         "outputs": {"face": "(N,3,160,160) float32 in [-1,1]", "alpha": "(N,1,160,160) in [0,1]"},
@@ -96,7 +109,7 @@ def export_generator(
         "mean": 127.5,
         "std": 127.5,
         "input_size_hw": [CROP_SIZE_PX, CROP_SIZE_PX],
-        "identity_basis": {"file": basis.name, "sha256": sha256_of(basis)},
+        **named,
         **facts,
     }
     publish(path, version=version, facts=described)
@@ -127,11 +140,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="training.generator_export", description=__doc__)
     parser.add_argument("weights", type=Path, help=".pt or .onnx")
     parser.add_argument("--out", type=Path, default=Path("engines/weights/generator.onnx"))
+    parser.add_argument("--composites", type=Path, help="of the run; default: beside the weights")
     parser.add_argument("--version", default="1")
     parser.add_argument("--images", type=int, default=0, help="images seen, for the manifest")
     args = parser.parse_args(argv)
     facts: dict[str, object] = {"images_seen": args.images}
-    export_generator(load_net(args.weights), args.out, version=args.version, facts=facts)
+    rows = load_composites(args.composites or args.weights.with_name(COMPOSITES_FILE))
+    export_generator(
+        load_net(args.weights), args.out, version=args.version, facts=facts, composites=rows
+    )
 
 
 if __name__ == "__main__":

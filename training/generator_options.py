@@ -43,6 +43,9 @@ class Mixture:
     Attributes:
         taught_ratio: Share of the batch that has a wanted output.
         rotated_ratio: Share of the swaps whose target is a keyed rotation, not another person.
+        composite_ratio: Share of the keyed rotations that are moved towards people.
+        composite_least: Least weight of the composites there.
+        composite_most: Largest weight.
         rotated_reach: Cosine to a keyed rotation beyond which nothing is gained. No face has such
             an embedding; asked for more, the generator paints what only recognisers see.
         other_reach: The same for another person.
@@ -55,7 +58,10 @@ class Mixture:
 
     taught_ratio: float = 0.625
     rotated_ratio: float = 0.6
-    rotated_reach: float = 0.4
+    composite_ratio: float = 0.85
+    composite_least: float = 0.5
+    composite_most: float = 1.3
+    rotated_reach: float = 0.45
     other_reach: float = 0.6
     primary_every: int = 2
     teacher_every: int = 2

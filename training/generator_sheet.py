@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engines.identity_composites import IdentityComposites
 from training.face_synthesis import FaceSynthesis
 from training.generator_data import FaceBank, to_tensor
-from training.losses_identity import rotated_targets
+from training.keyed_identities import people_like, rotated_targets
 from training.losses_image import composite
 
 __all__ = ["save_sheet", "sheet_rows"]
@@ -22,7 +23,11 @@ _FACES = 10
 
 @torch.no_grad()
 def sheet_rows(
-    net: FaceSynthesis, crops: Tensor, identities: Tensor, others: Tensor
+    net: FaceSynthesis,
+    crops: Tensor,
+    identities: Tensor,
+    others: Tensor,
+    composites: IdentityComposites,
 ) -> list[Tensor]:
     """Rows of pictures, each (N, 3, S, S) in [-1, 1].
 
@@ -31,7 +36,15 @@ def sheet_rows(
     """
     generator = torch.Generator().manual_seed(7)
     angles = torch.full((len(crops),), 85.0)
-    turned = [rotated_targets(identities, net.basis, angles, generator) for _ in range(3)]
+    turned = [
+        people_like(
+            rotated_targets(identities, net.basis, angles, generator),
+            net.basis,
+            composites,
+            torch.ones(len(crops)),
+        )
+        for _ in range(3)
+    ]
 
     def make(source: Tensor, identity: Tensor) -> Tensor:
         face, alpha = net(source, identity)
@@ -49,13 +62,15 @@ def sheet_rows(
     ]
 
 
-def save_sheet(path: Path, net: FaceSynthesis, bank: FaceBank) -> None:
+def save_sheet(
+    path: Path, net: FaceSynthesis, bank: FaceBank, composites: IdentityComposites
+) -> None:
     """Write a contact sheet of fixed training faces."""
     rng = np.random.default_rng(123)
     chosen = np.sort(rng.choice(len(bank.weights), _FACES, replace=False, p=bank.weights))
     crops = to_tensor(np.stack([bank.crops[i] for i in chosen]))
     identities = torch.from_numpy(bank.identities[chosen])
-    rows = sheet_rows(net, crops, identities, identities.roll(3, 0))
+    rows = sheet_rows(net, crops, identities, identities.roll(3, 0), composites)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_picture(path, rows)
 

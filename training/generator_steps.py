@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engines.identity_composites import IdentityComposites
 from training.discriminator import (
     Discriminator,
     FeatureCritic,
@@ -24,10 +25,10 @@ from training.generator_landmarks import landmark_loss, landmark_weights
 from training.generator_lessons import Lessons, lesson_keeps_identity
 from training.generator_options import LossWeights, Mixture
 from training.generator_pairs import pair_hinge, strangers
+from training.keyed_identities import noisy_identity
 from training.losses_identity import (
     OwnReader,
     cosine,
-    noisy_identity,
     old_identity_hinge,
     recogniser_window,
 )
@@ -48,6 +49,7 @@ class GeneratorTraining:
         primary: EdgeFace-XS, frozen.
         features: ``FaceFeatures``: embeddings and maps of MobileFaceNet.
         teacher: ``LandmarkTeacher``, which the net's own landmarks were learnt from.
+        composites: What keyed rotations are moved towards.
         weights: Weights of the losses.
         mixture: What a batch is made of.
         rng: Source of shifts.
@@ -63,6 +65,7 @@ class GeneratorTraining:
     primary: nn.Module
     features: nn.Module
     teacher: nn.Module
+    composites: IdentityComposites
     weights: LossWeights
     mixture: Mixture
     rng: np.random.Generator
@@ -106,6 +109,7 @@ class GeneratorTraining:
             self.net,
             self.own,
             batch,
+            composites=self.composites,
             mixture=self.mixture,
             in_pairs=self._in_pairs(step),
             generator=self.generator,

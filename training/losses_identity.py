@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engines.identity_blocks import identity_blocks
 from training.onnx_graph import OnnxGraph
 
 __all__ = [
@@ -19,16 +18,12 @@ __all__ = [
     "cosine",
     "declare_vision_operators",
     "load_readers",
-    "noisy_identity",
     "old_identity_hinge",
     "recogniser_window",
-    "rotated_targets",
 ]
 
 _MARGIN_PX: Final = 24
 _FACE_PX: Final = 112
-# Cosines at which the blocks of a wanted identity are read from a new face (docs/decisions/0075).
-_READ_COSINES: Final = (0.75, 0.62, 0.45, 0.25)
 
 
 def load_readers(teachers: ModuleType) -> tuple[IdentityReader, OnnxGraph]:
@@ -116,60 +111,3 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 def old_identity_hinge(found: Tensor, old: Tensor, *, allowed: float) -> Tensor:
     """(N,) how far the cosine to the old identity lies above ``allowed``."""
     return F.relu(cosine(found, old) - allowed)
-
-
-def rotated_targets(
-    identities: Tensor, basis: Tensor, angles_deg: Tensor, generator: torch.Generator
-) -> Tensor:
-    """What a keyed rotation inside the blocks of the identity subspace does, a fresh key for each.
-
-    For a random skew orthogonal J the vector J c is uniform on the directions orthogonal to c, so a
-    random orthogonal direction has the same distribution and costs nothing.
-
-    Args:
-        identities: (N, 512) unit vectors.
-        basis: (K, 512) orthonormal rows.
-        angles_deg: (N,).
-        generator: Source of the directions.
-
-    Returns:
-        (N, 512) unit vectors in the subspace, turned by exactly the angles.
-    """
-    c = F.normalize(identities @ basis.t(), dim=1)
-    angle = torch.deg2rad(angles_deg)[:, None]
-    return (torch.cos(angle) * c + torch.sin(angle) * _across(c, generator)) @ basis
-
-
-def _across(c: Tensor, generator: torch.Generator) -> Tensor:
-    """Random vectors that are orthogonal to (N, K) coordinates and as long, block by block."""
-    parts = []
-    for start, end in identity_blocks(c.shape[1]):
-        part = c[:, start:end]
-        unit = F.normalize(part, dim=1)
-        noise = torch.randn(part.shape, generator=generator)
-        noise = F.normalize(noise - cosine(noise, unit)[:, None] * unit, dim=1)
-        parts.append(part.norm(dim=1, keepdim=True) * noise)
-    return torch.cat(parts, 1)
-
-
-def noisy_identity(identities: Tensor, basis: Tensor, generator: torch.Generator) -> Tensor:
-    """Identities as they come back when they were read from a protected face and turned back.
-
-    Each block is as near to the truth as it is read, and as short as that makes its likeliest
-    value.
-
-    Args:
-        identities: (N, 512) unit vectors.
-        basis: (K, 512) orthonormal rows.
-        generator: Source of the directions, and of how well each face is read.
-
-    Returns:
-        (N, 512) unit vectors in the subspace.
-    """
-    c = F.normalize(identities @ basis.t(), dim=1)
-    across = _across(c, generator)
-    sizes = [end - start for start, end in identity_blocks(c.shape[1])]
-    typical = [c.new_full((n,), near) for n, near in zip(sizes, _READ_COSINES, strict=False)]
-    luck = 0.8 + 0.4 * torch.rand((len(c), 1), generator=generator)
-    read = (torch.cat(typical) * luck).clamp(max=0.98)
-    return F.normalize(read * (read * c + (1.0 - read.square()).sqrt() * across), dim=1) @ basis

@@ -1,7 +1,7 @@
 """Train R, the reader of wanted identities: ``python -m training.reader --data ../shared/faces``.
 
 The generator is frozen: new faces of it are drawn for people of the training set under random keys,
-and R learns to say which identity each was drawn for.
+and R learns to say which identity each was drawn for, before it was moved towards people.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import cv2
 import torch
 from torch import Tensor, nn
 
+from engines.identity_composites import IdentityComposites
+from training.composites import COMPOSITES_FILE, load_composites
 from training.face_synthesis import FaceSynthesis
 from training.generator_data import Batch, load_bank
 from training.generator_export import load_net
 from training.generator_feed import Feed
-from training.losses_identity import declare_vision_operators, rotated_targets
+from training.keyed_identities import people_like, rotated_targets
+from training.losses_identity import declare_vision_operators
 from training.losses_image import composite
 from training.read_back import ReadBack, read_back_loss
 from training.run_options import run_parser
@@ -39,6 +42,8 @@ __all__ = ["drawn_faces", "main"]
 _LOG_EVERY = 20
 _SAVE_EVERY = 200
 _ANGLES_DEG = (60.0, 120.0)
+_PEOPLE_RATIO = 0.5
+_MOST_PEOPLE_WEIGHT = 1.2
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -56,28 +61,47 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = run_parser("training.reader", __doc__, out="build/reader", images=60_000, batch=32)
     parser.add_argument("--generator", type=Path, default=Path("engines/weights/generator.onnx"))
+    parser.add_argument("--composites", type=Path, help="default: beside the generator")
     parser.add_argument("--init", type=Path, help="start from this reader.onnx; default: E_id")
     return parser.parse_args(argv)
 
 
 @torch.no_grad()
 def drawn_faces(
-    net: FaceSynthesis, batch: Batch, generator: torch.Generator
+    net: FaceSynthesis,
+    batch: Batch,
+    generator: torch.Generator,
+    *,
+    composites: IdentityComposites | None = None,
 ) -> tuple[Tensor, Tensor]:
     """New faces of a batch under random keys and angles, and what each was drawn for.
 
+    Args:
+        net: The generator.
+        batch: Crops and identities.
+        generator: Source of keys, angles and weights.
+        composites: What half of the identities are moved towards before they are drawn, by random
+            weights; None: all are drawn as they were turned.
+
     Returns:
-        Faces (N, 3, 160, 160) in [-1, 1] as they go into the frame; identities (N, 512).
+        Faces (N, 3, 160, 160) in [-1, 1] as they go into the frame; turned identities (N, 512).
     """
     low, high = _ANGLES_DEG
     angles = low + (high - low) * torch.rand(len(batch.crops), generator=generator)
     wanted = rotated_targets(batch.identities, net.basis, angles, generator)
-    face, alpha = net(batch.crops, wanted)
+    drawn = wanted
+    if composites is not None:
+        draws = torch.rand((2, len(wanted)), generator=generator)
+        weights = _MOST_PEOPLE_WEIGHT * draws[0] * (draws[1] < _PEOPLE_RATIO)
+        drawn = people_like(wanted, net.basis, composites, weights)
+    face, alpha = net(batch.crops, drawn)
     return composite(face.float(), alpha.float(), batch.crops), wanted
 
 
 def _run(args: argparse.Namespace, feed: Feed) -> None:
     net = load_net(args.generator).to(args.device, memory_format=torch.channels_last)
+    rows = load_composites(args.composites or args.generator.with_name(COMPOSITES_FILE))
+    composites = IdentityComposites(rows)
     reader = ReadBack.of_encoder(args.init or args.encoder)
     reader.to(args.device, memory_format=torch.channels_last)
     average = AveragedModel(reader, decay=0.998)
@@ -90,7 +114,10 @@ def _run(args: argparse.Namespace, feed: Feed) -> None:
         done = max(step * args.batch / args.images, (time.monotonic() - start) / limit_s)
         warm = (step - first + 1) / 50
         set_rate(adam, args.rate * min(1.0, warm, 0.02 + 1.6 * (1.0 - done)))
-        near = _step(args, feed, net, reader, adam, generator)
+        batch = feed.take(args.device)
+        with half_precision(args.device):
+            drawn = drawn_faces(net, batch, generator, composites=composites)
+        near = _step(args, drawn, reader, adam, generator)
         mean = 0.98 * mean + 0.02 * near if mean else near
         average.update(reader, step=step)
         step += 1
@@ -105,17 +132,14 @@ def _run(args: argparse.Namespace, feed: Feed) -> None:
 
 def _step(
     args: argparse.Namespace,
-    feed: Feed,
-    net: FaceSynthesis,
+    drawn: tuple[Tensor, Tensor],
     reader: ReadBack,
     adam: torch.optim.Optimizer,
     generator: torch.Generator,
 ) -> float:
     """One step; the mean cosine that it started from."""
-    batch = feed.take(args.device)
     with half_precision(args.device):
-        faces, wanted = drawn_faces(net, batch, generator)
-        loss, near = read_back_loss(reader, faces, wanted, generator)
+        loss, near = read_back_loss(reader, *drawn, generator)
     adam.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(reader.parameters(), 1.0)

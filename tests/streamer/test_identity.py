@@ -91,6 +91,39 @@ def test_the_basis_is_loaded_only_with_the_right_hash(tmp_path: Path) -> None:
         load_identity_space(manifest, tmp_path)
 
 
+def _composites(dim: int) -> Float32Array:
+    rows = np.random.default_rng(5).normal(size=(30, dim))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def test_new_identities_move_towards_people_and_originals_come_back_as_they_were(
+    tmp_path: Path,
+) -> None:
+    files = {"identity_basis": np.eye(512, dtype=np.float32)[:DIM]}
+    files["identity_composites"] = _composites(DIM)
+    manifest = {}
+    for name, rows in files.items():
+        np.save(tmp_path / f"{name}.npy", rows)
+        digest = sha256_of(tmp_path / f"{name}.npy")
+        manifest[name] = {"file": f"{name}.npy", "sha256": digest}
+    plain = load_identity_space(manifest, tmp_path)
+    moving = load_identity_space(manifest, tmp_path, people_weight=1.0)
+    z = _member(plain, 1)
+    turned, moved = (_keys(space, "track", []).protect(1, z) for space in (plain, moving))
+    assert 0.5 < float(turned @ moved) < 0.99
+    towards = (files["identity_composites"] @ moving.coordinates(moved)).max()
+    assert towards > (files["identity_composites"] @ plain.coordinates(turned)).max() + 0.1
+    np.testing.assert_array_equal(moving.coordinates(z), plain.coordinates(z))
+
+
+def test_composites_of_another_space_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some.npy"
+    np.save(path, _composites(DIM))
+    entry = {"file": "some.npy", "sha256": sha256_of(path)}
+    with pytest.raises(EngineLoadError, match="64 coordinates, not 512"):
+        load_identity_space({"identity_composites": entry}, tmp_path)
+
+
 def test_another_attempt_is_another_key_of_the_same_identity() -> None:
     space, made = _space(), list[str]()
     keys, z = _keys(space, "track", made), _member(space, 1)

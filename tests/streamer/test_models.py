@@ -16,7 +16,7 @@ import engines.precision  # noqa: E402 - after the skip
 from engines.errors import ConfigError, EngineLoadError  # noqa: E402 - after the skip
 from engines.manifest import WEIGHTS_FOLDER, sha256_of  # noqa: E402 - after the skip
 from streamer.config import AppConfig  # noqa: E402 - after the skip
-from streamer.models import load_models, manifests  # noqa: E402 - after the skip
+from streamer.models import load_models, manifests, people_weight  # noqa: E402 - after the skip
 from tests.engines.test_detector import white_cell_model  # noqa: E402 - after the skip
 
 CROP_PX, DIM = 32, 512
@@ -194,3 +194,30 @@ def test_an_encoder_as_a_generator_is_one_clear_error(tmp_path: Path) -> None:
     config.identity.generator.write_text(json.dumps(raw))
     with pytest.raises(EngineLoadError, match="generator"):
         load_models(config, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "weight"),
+    [
+        ({}, 1.0),
+        ({"identity": {"people_weight": 0.4}}, 0.4),
+        ({"keylog": {"irreversible": True}}, 1.0),
+        ({"identity": {"rotation": "reference"}}, 0.0),
+        ({"keylog": {"seal": False}}, 1.0),
+        ({"keylog": {"seal": False, "assisted": False}}, 0.0),
+    ],
+)
+def test_identities_move_towards_people_unless_they_must_be_read(
+    settings: dict[str, Any], weight: float
+) -> None:
+    assert people_weight(AppConfig.model_validate(settings)) == weight
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_the_shipped_space_moves_identities_as_configured(weight: float) -> None:
+    settings = {"identity": {"people_weight": weight}}
+    space = load_models(AppConfig.model_validate(settings), threads=1).space
+    turned = np.random.default_rng(0).normal(size=space.dim).astype(np.float32)
+    turned /= np.linalg.norm(turned)
+    near = float(space.drawn(turned) @ space.embedding(turned))
+    assert near == pytest.approx(1.0, abs=1e-5) if not weight else 0.5 < near < 0.95

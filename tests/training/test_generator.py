@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from engines.identity_composites import IdentityComposites
+from engines.manifest import companion_array, load_manifest
+
 torch = pytest.importorskip("torch", reason="training needs torch: pip install .[train]")
 pytest.importorskip("onnx", reason="the export needs onnx")
 
@@ -176,6 +179,7 @@ def _training(net: FaceSynthesis, mixture: Mixture | None = None) -> GeneratorTr
         primary=_FakeReader(512),
         features=_FakeFeatures(),
         teacher=_FakeTeacher(),
+        composites=IdentityComposites(net.basis.new_ones((1, len(net.basis))).numpy()),
         weights=LossWeights(),
         mixture=mixture or _MIXTURE,
         rng=np.random.default_rng(0),
@@ -239,11 +243,16 @@ def test_exported_file_starts_a_training_again(tmp_path: Path) -> None:
         for parameter in net.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
     path = tmp_path / "generator.onnx"
-    export_generator(net, path, version="0", facts={})
+    composites = net.basis.new_ones((3, len(net.basis))).numpy()
+    export_generator(net, path, version="0", facts={}, composites=composites)
     state = read_weights(path)
     assert set(state) == set(net.state_dict())
     for name, value in net.state_dict().items():
         assert torch.allclose(state[name], value, atol=2e-3), name
-    assert (tmp_path / "identity_basis.npy").exists()
+    extra = load_manifest(path.with_suffix(".json")).extra
+    for name, rows in (("identity_basis", net.basis.numpy()), ("identity_composites", composites)):
+        found = companion_array(extra, name, tmp_path)
+        assert found is not None
+        np.testing.assert_allclose(found, rows, atol=1e-3)
     with pytest.raises(RuntimeError):
         load_net(path)  # widths differ from the shipped ones

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the train extra")
 
+from engines.identity_composites import IdentityComposites  # noqa: E402 - after the skip
 from engines.manifest import load_manifest  # noqa: E402 - after the skip
 from engines.ort_engine import OrtEngine  # noqa: E402 - after the skip
 from streamer.identity_prior import load_prior  # noqa: E402 - after the skip
@@ -95,6 +96,11 @@ def test_new_faces_come_with_what_they_were_drawn_for() -> None:
     assert not faces.requires_grad
     angles = torch.rad2deg(torch.acos((wanted * inside).sum(1)))
     assert bool(((angles > 59.9) & (angles < 120.1)).all())
+    composites = IdentityComposites(np.eye(6, dtype=np.float32))
+    again = torch.Generator().manual_seed(0)
+    moved, same = drawn_faces(net, batch, again, composites=composites)
+    torch.testing.assert_close(same, wanted)  # what is to be read is what the key gave
+    assert not torch.allclose(moved, faces)
 
 
 def test_blocks_are_measured_apart() -> None:
