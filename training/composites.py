@@ -22,6 +22,7 @@ COMPOSITES_FILE: Final = "identity_composites.npy"
 _CELLS: Final = 2500
 _ROUNDS: Final = 20
 _FEWEST_PEOPLE: Final = 4
+_LEAST_AGE: Final = 14.0
 _CHUNK: Final = 4096
 
 
@@ -29,12 +30,13 @@ def bank_composites(bank: FaceBank, basis: Floats) -> Floats:
     """Composites of a training set in the coordinates of a basis (K, 512), (M, K) unit rows."""
     inside = np.asarray(bank.identities) @ basis.T
     inside /= np.linalg.norm(inside, axis=1, keepdims=True)
-    return composites_of(inside, np.array([rows[0] for rows in bank.people]))
+    return composites_of(inside, np.array([rows[0] for rows in bank.people]), bank.ages)
 
 
 def composites_of(
     coordinates: Floats,
     people: NDArray[np.int64],
+    ages: Floats,
     *,
     cells: int = _CELLS,
     fewest_people: int = _FEWEST_PEOPLE,
@@ -42,11 +44,13 @@ def composites_of(
 ) -> Floats:
     """Means of cells of people who look alike.
 
-    What ships must not be anybody's identity, so cells with few people are left out.
+    What ships must not be anybody's identity, so cells with few people are left out; and so are
+    those of children, whose faces look odd on adults.
 
     Args:
         coordinates: (N, K) unit rows.
         people: (N,) who is on each picture.
+        ages: (N,) in years, NaN where nobody knows.
         cells: How many are looked for.
         fewest_people: A cell with fewer different people is left out.
         seed: Of the first centres.
@@ -67,7 +71,15 @@ def composites_of(
         centres = means.copy()
         centres[is_empty] = coordinates[lost]
     who = np.unique(np.stack([cell, people]), axis=1)[0]
-    return means[np.bincount(who, minlength=cells) >= fewest_people]
+    has_people = np.bincount(who, minlength=cells) >= fewest_people
+    return means[has_people & ~_of_children(cell, ages, cells)]
+
+
+def _of_children(cell: NDArray[np.int64], ages: Floats, cells: int) -> NDArray[np.bool_]:
+    is_known = np.isfinite(ages)
+    known = np.bincount(cell[is_known], minlength=cells)
+    years = np.bincount(cell[is_known], weights=ages[is_known], minlength=cells)
+    return np.asarray((known > 0) & (years < _LEAST_AGE * known))
 
 
 def _means(coordinates: Floats, cell: NDArray[np.int64], cells: int) -> Floats:

@@ -62,7 +62,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceBank:
-    """All training faces, in the order of the index."""
+    """All training faces, in the order of the index; ``ages`` are years, NaN where not known."""
 
     crops: NDArray[np.uint8]
     identities: Floats
@@ -72,6 +72,7 @@ class FaceBank:
     landmarks: Floats
     weights: NDArray[np.float64]
     people: tuple[NDArray[np.int64], ...]
+    ages: Floats
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Draw ``count`` faces, mirrored half of the time and moved by a few pixels."""
@@ -174,7 +175,10 @@ def load_bank(data: Path, cache: Path, teachers: ModuleType, encoder: Path | Non
         )
     rows = read_index(data / "train" / "index.csv")
     weights = face_weights(rows, turned(marks))
-    return FaceBank(crops, identities, primary, mirrored, second, marks, weights, _people(rows))
+    ages = np.array([float(row["age"] or "nan") for row in rows], np.float32)
+    return FaceBank(
+        crops, identities, primary, mirrored, second, marks, weights, _people(rows), ages
+    )
 
 
 def identities_file(cache: Path, encoder: Path) -> Path:

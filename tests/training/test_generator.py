@@ -88,6 +88,7 @@ def _bank(count: int = 6) -> FaceBank:
         landmarks=marks,
         weights=np.full(count, 1 / count),
         people=tuple(np.array([i]) for i in range(count)),
+        ages=np.full(count, np.nan, np.float32),
     )
 
 
