@@ -25,7 +25,7 @@ from streamer.rotation_kinds import RotationKind
 from streamer.rotator import Rotator, angle_for_level, make_rotator
 from training.crops import read_index, read_tar_crops
 
-__all__ = ["HeldOut", "Product", "key_of", "load_held_out"]
+__all__ = ["HeldOut", "Product", "drawn_identity", "key_of", "load_held_out"]
 
 _ARCFACE: Final = slice(24, 136)
 LEVELS: Final = 10
@@ -69,6 +69,14 @@ def load_held_out(shared: Path, *, per_person: int) -> HeldOut:
 def key_of(number: int) -> bytes:
     """A scope key for the benchmark: distinct, and the same in each run."""
     return number.to_bytes(4, "big") * 8
+
+
+def drawn_identity(space: IdentitySpace, turned: Float32Array, kind: RotationKind) -> Float32Array:
+    """The (D,) embedding that is drawn for (K,) turned coordinates.
+
+    The published rotation is not changed; see `streamer.models.people_weight`.
+    """
+    return space.drawn(turned) if kind == "orthogonal" else space.embedding(turned)
 
 
 class Product:
@@ -164,9 +172,9 @@ class Product:
         rotator = self._rotator(key, level, kind)
         move = rotator.unrotate if back else rotator.rotate
         turned = [move(self.space.coordinates(z)) for z in identities]
-        # The published rotation is not changed; see `streamer.models.people_weight`.
-        moves = people_like and not back and kind == "orthogonal"
-        return np.stack([self.space.drawn(c) if moves else self.space.embedding(c) for c in turned])
+        if people_like and not back:
+            return np.stack([drawn_identity(self.space, c, kind) for c in turned])
+        return np.stack([self.space.embedding(c) for c in turned])
 
     def make(self, crops: UInt8Array, identities: Float32Array) -> UInt8Array:
         """The crops with the new faces pasted in, as they go into the frame."""

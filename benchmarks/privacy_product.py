@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.generator_material import Product
+from benchmarks.generator_material import Product, drawn_identity
 from benchmarks.judges_cache import Memo
 from benchmarks.key_choice import Looked, choose_drawings
 from engines.arrays import Float32Array, Float64Array, UInt8Array
@@ -129,9 +129,7 @@ class Anonymizer:
         for identity, key, angle in zip(identities, keys, angles_deg, strict=True):
             rotator = self._rotator(key, float(angle), kind)
             turned = rotator.rotate(self._space.coordinates(identity))
-            # The published rotation is not changed; see `streamer.models.people_weight`.
-            is_ours = kind == "orthogonal"
-            out.append(self._space.drawn(turned) if is_ours else self._space.embedding(turned))
+            out.append(drawn_identity(self._space, turned, kind))
         return np.stack(out)
 
     def turned_back(

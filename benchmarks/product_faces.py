@@ -65,14 +65,14 @@ def make_faces(
         password: number of its first key.
         recall: None: nobody depends on what can be read in the new faces.
     """
-    identities, is_plain = product.embed(originals), recall is not None
+    identities, people_like = product.embed(originals), recall is None
 
     def keys_of(attempts: NDArray[np.int64]) -> list[bytes]:
         return [key_of(password + _NEXT_KEY * int(number)) for number in attempts]
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
         keys = keys_of(attempts)
-        turned = turn_each(product, drawn, keys, levels[rows], people_like=not is_plain)
+        turned = turn_each(product, drawn, keys, levels[rows], people_like=people_like)
         made = product.make(originals[rows], turned)
         if recall is None:
             return drawn, product.embed(made), product.looks(made)
@@ -81,5 +81,5 @@ def make_faces(
 
     found = choose_drawings(identities, look, recall, is_file=True)
     keys = keys_of(found.attempts)
-    wanted = turn_each(product, found.drawn, keys, levels, people_like=not is_plain)
+    wanted = turn_each(product, found.drawn, keys, levels, people_like=people_like)
     return MadeFaces(product.make(originals, wanted), keys)

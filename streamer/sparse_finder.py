@@ -219,9 +219,7 @@ def _rows(found: Detections, rows: NDArray[np.int64]) -> Detections:
 def _without(found: Detections, taken: NDArray[np.int64]) -> Detections:
     is_left = np.ones(len(found), bool)
     is_left[taken] = False
-    return Detections(
-        found.boxes_xyxy_px[is_left], found.landmarks_px[is_left], found.scores[is_left]
-    )
+    return _rows(found, np.flatnonzero(is_left))
 
 
 def _mixed(start: Detections, end: Detections, share: float) -> Detections:

@@ -95,13 +95,6 @@ def export_generator(
     draft.unlink()
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
-    basis = path.with_name("identity_basis.npy")
-    np.save(basis, net.basis.numpy())
-    named = {"identity_basis": {"file": basis.name, "sha256": sha256_of(basis)}}
-    if composites is not None:
-        people = path.with_name(COMPOSITES_FILE)
-        save_composites(people, composites)
-        named["identity_composites"] = {"file": people.name, "sha256": sha256_of(people)}
     described = {
         "inputs": {"crop": "(N,3,160,160) float32 RGB", "identity": "(N,512) float32 unit"},
         "outputs": {"face": "(N,3,160,160) float32 in [-1,1]", "alpha": "(N,1,160,160) in [0,1]"},
@@ -109,10 +102,22 @@ def export_generator(
         "mean": 127.5,
         "std": 127.5,
         "input_size_hw": [CROP_SIZE_PX, CROP_SIZE_PX],
-        **named,
+        **_companions(path.parent, net.basis, composites),
         **facts,
     }
     publish(path, version=version, facts=described)
+
+
+def _companions(
+    folder: Path, basis: Tensor, composites: Floats | None
+) -> dict[str, dict[str, str]]:
+    """Write the arrays that belong to a generator; what the manifest says of them."""
+    files = [folder / "identity_basis.npy"]
+    np.save(files[0], basis.numpy())
+    if composites is not None:
+        files.append(folder / COMPOSITES_FILE)
+        save_composites(files[1], composites)
+    return {one.stem: {"file": one.name, "sha256": sha256_of(one)} for one in files}
 
 
 def _half_stored(model: Any) -> Any:  # noqa: ANN401 - onnx protos are untyped
