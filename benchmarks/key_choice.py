@@ -19,8 +19,23 @@ from streamer.legible import Redrawn, legible_identities
 __all__ = ["Drawing", "Looked", "RecallSpace", "choose_drawings"]
 
 Rows: TypeAlias = NDArray[np.int64]
-# What is recovered (R, D), what E_id sees (R, D), and how sure the detector is (R,).
-Looked: TypeAlias = tuple[Float32Array, Float32Array, Float32Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """What comes of R identities once they are turned and drawn.
+
+    Attributes:
+        faces: (R, D) what E_id sees in the new faces.
+        looks: (R,) how sure the detector is of them; nothing: it is not asked.
+        back: (R, D) identities that recovery finds in them; nothing: it does not count.
+        likeness: (R,) cosines of the people and the faces that recovery draws for those.
+    """
+
+    faces: Float32Array
+    looks: Float32Array | None = None
+    back: Float32Array | None = None
+    likeness: Float32Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +71,7 @@ def choose_drawings(
     Args:
         people: (N, D) unit identities.
         look: rows (R,), the number of a key for each and (R, D) identities to turn by it, to what
-            recovery would bring back, (R, D), what E_id sees in the new faces, (R, D), and how much
-            they look like faces, (R,), which counts in files without recall.
+            comes of them; looks count in files without recall.
         recall: None: recovery from the password is not asked, as on cameras.
         is_file: looks are compared, as in files.
     """
@@ -76,19 +90,23 @@ def choose_drawings(
             rows = rows[~np.array(is_hidden, bool)]
         if not len(rows):
             break
-        back, faces, looks = look(rows, np.full(len(rows), attempt), people[rows])
-        for row, found, face, score in zip(rows, back, faces, looks, strict=True):
-            likeness, recalled = float(face @ people[row]), float(found @ people[row])
-            one = KeyTry(likeness, face=face, looks=float(score))
-            if recall:  # then looks do not count
-                one = KeyTry(likeness, recalled, found, face)
-            tries[row].append(one)
+        seen = look(rows, np.full(len(rows), attempt), people[rows])
+        for n, row in enumerate(rows):
+            tries[row].append(_try(seen, n, people[row]))
     attempts = np.array(
         [best_key(one, enough=enough, compared=compared) for one in tries], np.int64
     )
     if recall is None:
         return Drawing(attempts, people)
     return Drawing(attempts, _legible(people, attempts, tries, look, recall))
+
+
+def _try(seen: Looked, row: int, person: Float32Array) -> KeyTry:
+    face = seen.faces[row]
+    likeness = float(face @ person)
+    if seen.back is not None and seen.likeness is not None:  # then looks do not count
+        return KeyTry(likeness, float(seen.likeness[row]), seen.back[row], face)
+    return KeyTry(likeness, face=face, looks=0.0 if seen.looks is None else float(seen.looks[row]))
 
 
 def _legible(
@@ -114,18 +132,20 @@ def _legible(
         return np.stack([recall.space.embedding(one) for one in coordinates])
 
     def redraw(tried: Float32Array) -> Redrawn:
-        back, faces, _ = look(rows, attempts[rows], lifted(tried))
-        is_alike = (faces * people[rows]).sum(1) >= enough
-        return placed(back), np.where(is_alike, np.inf, against(faces))
+        seen = look(rows, attempts[rows], lifted(tried))
+        return judged([_try(seen, n, people[row]) for n, row in enumerate(rows)])
 
-    def against(faces: Float32Array) -> Float64Array:
-        pairs = zip(faces, rows, strict=True)
-        return np.array([ordinariness(face, others[row]) for face, row in pairs])
+    def judged(now: list[KeyTry]) -> Redrawn:
+        worth = [
+            one.recall - ordinariness(one.face, others[row]) if one.likeness < enough else -np.inf
+            for one, row in zip(now, rows, strict=True)
+        ]
+        backs = [one.back for one in now if one.back is not None]  # all have one where it counts
+        return placed(np.stack(backs)), np.array(worth)
 
-    back = placed(np.stack([taken[n].back for n in rows]))
-    faces = np.stack([taken[n].face for n in rows])
+    first = judged([taken[row] for row in rows])
     found = legible_identities(
-        placed(people[rows]), (back, against(faces)), recall.gain, redraw, steps=cover.recall_steps
+        placed(people[rows]), first, recall.gain, redraw, steps=cover.recall_steps
     )
     drawn = people.copy()
     drawn[rows] = lifted(found)

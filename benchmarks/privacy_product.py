@@ -186,7 +186,7 @@ class Anonymizer:
             these = [_nth_key(keys[row], int(n)) for row, n in zip(rows, attempts, strict=True)]
             angles = angles_deg[rows]
             made = self.protected(crops[rows], self.turned(drawn, these, angles, kind=kind))
-            return drawn, self.identities(made), np.zeros(len(rows), np.float32)
+            return Looked(self.identities(made))
 
         # By default key logs hold originals and identities, and nothing depends on reading; looks
         # are not compared, as on cameras and on short tracks.

@@ -75,9 +75,12 @@ def make_faces(
         turned = turn_each(product, drawn, keys, levels[rows], people_like=people_like)
         made = product.make(originals[rows], turned)
         if recall is None:
-            return drawn, product.embed(made), product.looks(made)
+            return Looked(product.embed(made), looks=product.looks(made))
         read = turn_each(product, product.read(made), keys, levels[rows], back=True)
-        return product.likeliest(read), product.embed(made), np.zeros(len(rows), np.float32)
+        back = product.likeliest(read)
+        shown = product.embed(product.make(made, back))
+        likeness = (shown * identities[rows]).sum(1)
+        return Looked(product.embed(made), back=back, likeness=likeness)
 
     found = choose_drawings(identities, look, recall, is_file=True)
     keys = keys_of(found.attempts)

@@ -11,13 +11,13 @@ import numpy as np
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.embedder import FaceEmbedder
 from engines.errors import EngineRunError
-from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.aligner import encoder_views
 from streamer.identity import IdentitySpace
 from streamer.key_choice import KeyChoice, KeyTry, best_key, ordinariness
 from streamer.legible import Redrawn, legible_identities
-from streamer.likeness import blended
+from streamer.likeness import redrawn
+from streamer.recall import Recalled
 
 __all__ = [
     "MARGIN",
@@ -78,8 +78,10 @@ class Recall(Protocol):
         """(K,) how much of each coordinate is read."""
         ...
 
-    def back(self, identity_id: int, attempt: int, seen: UInt8Array) -> Float32Array:
-        """(K,) unit coordinates that are recovered from (1, S, S, 3) uint8 RGB of a new face."""
+    def back(
+        self, identity_id: int, attempt: int, seen: UInt8Array, original: Float32Array
+    ) -> Recalled:
+        """What is recovered of a (D,) person from (1, S, S, 3) uint8 RGB of the new face."""
         ...
 
 
@@ -202,11 +204,14 @@ class Disguise:
             wanted = self._keys.propose(identity_id, space.embedding(tried[0]), attempt)
             one = self._tried(identity_id, original, wanted, views[0], attempt)
             if one.back is None or one.likeness >= self._enough:
-                return own, np.array([np.inf])
-            return one.back[None], np.array([ordinariness(one.face, others)])
+                return own, np.array([-np.inf])
+            return one.back[None], worth(one)
+
+        def worth(one: KeyTry) -> Float64Array:
+            return np.array([one.recall - ordinariness(one.face, others)])
 
         own = space.coordinates(original)[None]
-        start = first.back[None], np.array([ordinariness(first.face, others)])
+        start = first.back[None], worth(first)
         found = legible_identities(own, start, recall.gain, redraw, steps=steps)
         if np.array_equal(found, own):
             return None
@@ -234,9 +239,8 @@ class Disguise:
         looks = float(self._looks.of(seen)[0]) if self._looks and compares else 0.0
         if self._recall is None:
             return KeyTry(likeness, face=face, looks=looks)
-        back = self._recall.back(identity_id, number, seen)
-        found = float(back @ self._recall.space.coordinates(original))
-        return KeyTry(likeness, found, back, face, looks)
+        found = self._recall.back(identity_id, number, seen, original)
+        return KeyTry(likeness, found.likeness, found.back, face, looks)
 
     def _likest(self, original: Float32Array, wanted: Float32Array, views: UInt8Array) -> float:
         """The likeness in the view most like the person, up to the first bad one; -1: no view."""
@@ -250,8 +254,7 @@ class Disguise:
 
     def _drawn(self, view: UInt8Array, wanted: Float32Array) -> UInt8Array:
         """(1, S, S, 3) uint8 RGB of a view with a new face in it."""
-        faces, alphas = self._generator.generate(view[None], wanted[None])
-        return blended(view[None], faces, alphas * face_mask(self._generator.crop_size_px))
+        return redrawn(self._generator, view[None], wanted[None])
 
     def _sized(self, canvases: UInt8Array) -> UInt8Array:
         size = self._generator.crop_size_px

@@ -201,7 +201,8 @@ class _FileJob:
             yield None
             return
         with closing(reader):
-            yield ReaderRecall(reader, self.log, self.models.space)
+            models = self.models
+            yield ReaderRecall(reader, self.log, models.space, models.generator, models.embedder)
 
     def render(
         self, analysis: Analysis, stop: StopRequest, progress: ProgressSink

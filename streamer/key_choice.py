@@ -24,7 +24,7 @@ class KeyTry:
 
     Attributes:
         likeness: cosine of the person and the new face.
-        recall: cosine of the person and the identity that the new face and the key lead back to.
+        recall: cosine of the person and the face that recovery would draw from the new one.
         back: (K,) unit coordinates of that identity, if it was asked for.
         face: (D,) what E_id sees in the best view of the new face.
         looks: how sure the detector is that this view shows a face, 0 to 1.

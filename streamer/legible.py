@@ -37,7 +37,7 @@ def legible_identities(
     Args:
         originals: (N, K) unit coordinates of the people.
         first: (N, K) unit coordinates that recovery finds when these are turned and drawn, and
-            (N,) what speaks against such faces, in cosines; infinite: they must not be.
+            (N,) what such faces are worth; minus infinity: they must not be.
         gain: (K,) how much of each coordinate is read: a step of a coordinate that is hardly read
             helps little.
         redraw: the same for other unit coordinates (N, K).
@@ -47,21 +47,18 @@ def legible_identities(
         (N, K) unit coordinates; those of the people themselves where nothing else is better.
     """
     best, back = originals.copy(), first[0].copy()
-    near = (originals * back).sum(1)
-    scores = near - first[1]
+    worth = np.array(first[1], np.float64)
     lengths = np.full((len(originals), 1), _FIRST_LENGTH)
     for _ in range(steps):
-        miss = originals - near[:, None] * back
+        miss = originals - (originals * back).sum(1, keepdims=True) * back
         step = gain * miss
         step *= _norms(miss) / np.maximum(_norms(step), 1e-12)
         tried = best + lengths * step
         tried = (tried / _norms(tried)).astype(np.float32)
-        found, against = redraw(tried)
-        reached = (originals * found).sum(1)
-        is_better = reached - against > scores
+        found, reached = redraw(tried)
+        is_better = reached > worth
         best[is_better], back[is_better] = tried[is_better], found[is_better]
-        near[is_better] = reached[is_better]
-        scores[is_better] = (reached - against)[is_better]
+        worth[is_better] = reached[is_better]
         lengths[~is_better] *= _SHORTER
     return best
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
+from engines.face_mask import face_mask
+from engines.generator import FaceGenerator
 from streamer.aligner import encoder_views
 
-__all__ = ["LikenessGuard", "blended", "seen_embeddings"]
+__all__ = ["LikenessGuard", "blended", "redrawn", "seen_embeddings"]
 
 # Answers this near to the limit hold for their own frame only: a face turns, and the cosine with
 # it, by less than this in a fifth of a second.
@@ -37,6 +39,24 @@ def seen_embeddings(
         EngineRunError: The network failed.
     """
     return embedder.embed(encoder_views(blended(crops, faces, masks)))
+
+
+def redrawn(generator: FaceGenerator, crops: UInt8Array, identities: Float32Array) -> UInt8Array:
+    """The crops with the faces of `identities` (N, 512) drawn into them.
+
+    Args:
+        generator: E_attr and G.
+        crops: (N, S, S, 3) uint8 RGB, S as the generator wants it.
+        identities: (N, 512) unit embeddings.
+
+    Returns:
+        (N, S, S, 3) uint8 RGB.
+
+    Raises:
+        EngineRunError: The network failed.
+    """
+    faces, alphas = generator.generate(crops, identities)
+    return blended(crops, faces, alphas * face_mask(generator.crop_size_px))
 
 
 def blended(crops: UInt8Array, faces: UInt8Array, masks: Float32Array) -> UInt8Array:

@@ -45,7 +45,7 @@ def test_on_cameras_the_first_good_key_or_the_best_is_taken() -> None:
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
         asked.extend(rows.tolist())
-        return drawn, _seen(people[rows], LIKENESS[rows, attempts]), np.zeros(len(rows), np.float32)
+        return Looked(_seen(people[rows], LIKENESS[rows, attempts]))
 
     found = choose_drawings(people, look, None, is_file=False)
     assert found.attempts.tolist() == [0, 1, 2, 3]
@@ -63,7 +63,8 @@ def test_keys_are_compared_by_the_rule_of_the_product() -> None:
     faces = (faces / np.linalg.norm(faces, axis=2, keepdims=True)).astype(np.float32)
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
-        return drawn + noise[rows, attempts], faces[rows, attempts], looks[rows, attempts]
+        back, here = drawn + noise[rows, attempts], (rows, attempts)
+        return Looked(faces[here], looks[here], back, (back * people[rows]).sum(1))
 
     space = IdentitySpace(np.eye(DIM, dtype=np.float32))
     recall = RecallSpace(space, np.ones(DIM))
@@ -87,12 +88,14 @@ def test_what_is_drawn_makes_up_for_the_reader() -> None:
         back = drawn + error
         back /= np.linalg.norm(back, axis=1, keepdims=True)
         alike = np.where(rows < 10, 0.9, 0.0).astype(np.float32)
-        return back, _seen(people[rows], alike), np.zeros(len(rows), np.float32)
+        return Looked(_seen(people[rows], alike), None, back, (back * people[rows]).sum(1))
 
     recall = RecallSpace(IdentitySpace(np.eye(DIM, dtype=np.float32)), np.ones(DIM))
     drawn = choose_drawings(people, look, recall, is_file=True).drawn
     rows = np.arange(30)
-    before, after = ((look(rows, rows, d)[0] * people).sum(1) for d in (people, drawn))
+    before, after = (look(rows, rows, d).likeness for d in (people, drawn))
+    assert before is not None
+    assert after is not None
     np.testing.assert_array_equal(drawn[:10], people[:10])  # no key hides them
     assert after[10:].mean() > before[10:].mean() + 0.1
     assert np.linalg.norm(drawn, axis=1) == pytest.approx(np.ones(30), abs=1e-5)
@@ -106,7 +109,7 @@ def test_in_files_whose_log_brings_people_back_looks_are_compared() -> None:
     looks = (0.9 + 0.05 * rng.normal(size=faces.shape[:2])).astype(np.float32)
 
     def look(rows: NDArray[np.int64], attempts: NDArray[np.int64], drawn: Float32Array) -> Looked:
-        return drawn, faces[rows, attempts], looks[rows, attempts]
+        return Looked(faces[rows, attempts], looks[rows, attempts])
 
     found = choose_drawings(people, look, None, is_file=True)
     for row in range(count):

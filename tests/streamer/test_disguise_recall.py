@@ -12,11 +12,12 @@ from streamer.disguise import Disguise
 from streamer.identity import IdentitySpace
 from streamer.job_options import asks_recall
 from streamer.key_choice import KeyChoice, KeyTry, best_key, ordinariness
+from streamer.recall import Recalled
 from tests.factories import CROP_PX, generator_engine
 from tests.streamer.test_disguise import ORIGINAL, VIEWS, Keys, Likeness, paints_the_key
 
 
-class Recalled:
+class Recaller:
     """Says how well each key leads back, and which were asked about."""
 
     space = IdentitySpace(np.eye(512, dtype=np.float32))
@@ -26,17 +27,19 @@ class Recalled:
         self._recalls = recalls
         self.asked: list[int] = []
 
-    def back(self, identity_id: int, attempt: int, seen: UInt8Array) -> Float32Array:
+    def back(
+        self, identity_id: int, attempt: int, seen: UInt8Array, original: Float32Array
+    ) -> Recalled:
         assert identity_id == 7
         assert seen.shape == (1, CROP_PX, CROP_PX, 3)
         self.asked.append(attempt)
         found, cosine = np.zeros(512, np.float32), self._recalls[attempt]
         found[0], found[9] = cosine, (1 - cosine**2) ** 0.5
-        return found
+        return Recalled(found, float(found @ original))
 
 
 def _recalled(
-    likeness: Likeness, recall: Recalled, *, compared: int, tries: int = 16, steps: int = 0
+    likeness: Likeness, recall: Recaller, *, compared: int, tries: int = 16, steps: int = 0
 ) -> KeyChoice:
     generator = FaceGenerator(generator_engine(paints_the_key))
     disguise = Disguise(
@@ -48,32 +51,32 @@ def _recalled(
 
 def test_of_keys_that_hide_the_one_that_leads_back_best_is_taken() -> None:
     likeness = Likeness((0.05, 0.1), (0.4, 0.0), (0.1, 0.0), (0.0, 0.0))
-    recall = Recalled(0.5, 0.9, 0.7, 0.99)
+    recall = Recaller(0.5, 0.9, 0.7, 0.99)
     assert _recalled(likeness, recall, compared=3).attempt == 2
     assert recall.asked == [0, 2]  # of a face like the person nobody asks further
 
 
 def test_a_track_that_is_soon_gone_is_not_worth_a_comparison() -> None:
     likeness = Likeness((0.05, 0.1), (0.0, 0.0))
-    assert _recalled(likeness, Recalled(0.5, 0.9), compared=2, tries=3).attempt == 0
-    assert _recalled(likeness, Recalled(0.5, 0.9), compared=2, tries=5).attempt == 1
+    assert _recalled(likeness, Recaller(0.5, 0.9), compared=2, tries=3).attempt == 0
+    assert _recalled(likeness, Recaller(0.5, 0.9), compared=2, tries=5).attempt == 1
 
 
 def test_more_keys_are_tried_when_none_of_the_compared_ones_hides() -> None:
     likeness = Likeness((0.4, 0.0), (0.3, 0.0), (0.1, 0.0), (0.0, 0.0))
-    recall = Recalled(0.9, 0.9, 0.2, 0.99)
+    recall = Recaller(0.9, 0.9, 0.2, 0.99)
     assert _recalled(likeness, recall, compared=2).attempt == 2
 
 
 def test_what_is_drawn_stays_when_nothing_is_read_better() -> None:
-    recall = Recalled(0.5)
+    recall = Recaller(0.5)
     choice = _recalled(Likeness((0.0, 0.0)), recall, compared=1, steps=3)
     assert choice.drawn is None
     assert recall.asked == [0] * 4
 
 
 def test_steps_are_bounded_by_what_recovery_is_worth() -> None:
-    recall = Recalled(0.5, 0.4)
+    recall = Recaller(0.5, 0.4)
     _recalled(Likeness((0.0, 0.0), (0.0, 0.0)), recall, compared=2, tries=5, steps=10)
     assert recall.asked == [0, 1, 0, 0, 0]
 
@@ -93,10 +96,13 @@ class Seen:
         self.wanted = original
         return np.zeros(512, np.float32)
 
-    def back(self, identity_id: int, attempt: int, seen: UInt8Array) -> Float32Array:
+    def back(
+        self, identity_id: int, attempt: int, seen: UInt8Array, original: Float32Array
+    ) -> Recalled:
         del identity_id, attempt, seen
         found = self.wanted + self._error
-        return np.asarray(found / np.linalg.norm(found), np.float32)
+        back = np.asarray(found / np.linalg.norm(found), np.float32)
+        return Recalled(back, float(back @ original))
 
 
 def test_what_is_drawn_makes_up_for_what_the_reader_gets_wrong() -> None:
@@ -110,9 +116,9 @@ def test_what_is_drawn_makes_up_for_what_the_reader_gets_wrong() -> None:
     assert choice.drawn is not None
     assert np.linalg.norm(choice.drawn) == pytest.approx(1.0, abs=1e-5)
     seen.propose(7, ORIGINAL, 0)
-    before = float(seen.back(7, 0, VIEWS) @ ORIGINAL)
+    before = seen.back(7, 0, VIEWS, ORIGINAL).likeness
     seen.propose(7, choice.drawn, 0)
-    after = float(seen.back(7, 0, VIEWS) @ ORIGINAL)
+    after = seen.back(7, 0, VIEWS, ORIGINAL).likeness
     assert before < 0.8
     assert after > 0.98
 

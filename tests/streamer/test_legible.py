@@ -37,9 +37,10 @@ def _drawn(
     person: Float32Array, reader: Reader, *, steps: int, may_be: bool = True
 ) -> Float32Array:
     def redraw(tried: Float32Array) -> Redrawn:
-        return reader(tried[0])[None], np.array([0.0 if may_be else np.inf])
+        back = reader(tried[0])
+        return back[None], np.array([back @ person if may_be else -np.inf])
 
-    first = reader(person)[None], np.zeros(1)
+    first = reader(person)[None], np.array([reader(person) @ person])
     found: Float32Array = legible_identities(person[None], first, reader.gain, redraw, steps=steps)[
         0
     ]
@@ -51,7 +52,7 @@ def test_the_person_is_found_again_more_surely() -> None:
     for seed in range(20):
         reader, person = Reader(), _person(seed)
         drawn = _drawn(person, reader, steps=12)
-        assert reader.asked == 13
+        assert reader.asked == 14
         assert np.linalg.norm(drawn) == pytest.approx(1.0, abs=1e-5)
         gained.append(float((reader(drawn) - reader(person)) @ person))
     assert min(gained) >= 0.0
@@ -62,7 +63,8 @@ def test_people_do_not_disturb_each_other() -> None:
     reader, both = Reader(), np.stack([_person(1), _person(2)])
 
     def redraw(tried: Float32Array) -> Redrawn:
-        return np.stack([reader(row) for row in tried]), np.zeros(2)
+        back = np.stack([reader(row) for row in tried])
+        return back, (back * both).sum(1)
 
     found = legible_identities(both, redraw(both), reader.gain, redraw, steps=6)
     for row in range(2):
@@ -77,17 +79,20 @@ def test_faces_that_must_not_be_are_not_taken() -> None:
 
 def test_a_reader_that_errs_not_at_all_changes_nothing() -> None:
     person = _person(2)[None]
-    first = person, np.zeros(1)
-    drawn = legible_identities(person, first, np.ones(DIM), lambda z: (z, np.zeros(1)), steps=5)
+    first = person, np.ones(1)
+    drawn = legible_identities(
+        person, first, np.ones(DIM), lambda z: (z, (z * person).sum(1)), steps=5
+    )
     np.testing.assert_allclose(drawn, person, atol=1e-6)
 
 
-def test_what_speaks_against_a_face_is_weighed() -> None:
+def test_faces_that_are_worth_less_are_not_taken() -> None:
     reader, person = Reader(), _person(3)
 
     def redraw(tried: Float32Array) -> Redrawn:
-        return reader(tried[0])[None], np.array([1.0])
+        back = reader(tried[0])
+        return back[None], np.array([back @ person - 1.0])
 
-    first = reader(person)[None], np.zeros(1)
+    first = reader(person)[None], np.array([reader(person) @ person])
     drawn = legible_identities(person[None], first, reader.gain, redraw, steps=5)
     np.testing.assert_array_equal(drawn[0], person)
