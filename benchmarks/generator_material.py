@@ -12,13 +12,13 @@ import numpy as np
 from benchmarks.key_choice import RecallSpace
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
-from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, load_manifest
 from streamer.config import AppConfig
 from streamer.face_looks import FaceLooks
 from streamer.identity import IdentitySpace, load_identity_space
+from streamer.likeness import redrawn
 from streamer.models import load_models, people_weight
 from streamer.reader import open_reader
 from streamer.rotation_kinds import RotationKind
@@ -117,7 +117,6 @@ class Product:
             self.manifest.extra, generator.parent, people_weight=people_weight(config)
         )
         self._rotators: dict[tuple[bytes, int, str], Rotator] = {}
-        self._mask = face_mask(160)[None, :, :, None]
 
     @property
     def recall_space(self) -> RecallSpace | None:
@@ -178,10 +177,7 @@ class Product:
 
     def make(self, crops: UInt8Array, identities: Float32Array) -> UInt8Array:
         """The crops with the new faces pasted in, as they go into the frame."""
-        faces, alphas = self.generator.generate(crops, identities)
-        weight = alphas[..., None] * self._mask
-        mixed = faces * weight + crops * (1 - weight)
-        return np.rint(mixed).astype(np.uint8)
+        return redrawn(self.generator, crops, identities)
 
     def _rotator(self, key: bytes, level: int, kind: RotationKind) -> Rotator:
         found = self._rotators.get((key, level, kind))

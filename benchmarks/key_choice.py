@@ -13,7 +13,7 @@ from engines.arrays import Float32Array, Float64Array
 from streamer.config import CoverConfig
 from streamer.disguise import MARGIN
 from streamer.identity import IdentitySpace
-from streamer.key_choice import KeyTry, best_key, ordinariness
+from streamer.key_choice import KeyTry, best_key, worth
 from streamer.legible import Redrawn, legible_identities
 
 __all__ = ["Drawing", "Looked", "RecallSpace", "choose_drawings"]
@@ -136,12 +136,12 @@ def _legible(
         return judged([_try(seen, n, people[row]) for n, row in enumerate(rows)])
 
     def judged(now: list[KeyTry]) -> Redrawn:
-        worth = [
-            one.recall - ordinariness(one.face, others[row]) if one.likeness < enough else -np.inf
+        values = [
+            worth(one, others[row]) if one.likeness < enough else -np.inf
             for one, row in zip(now, rows, strict=True)
         ]
         backs = [one.back for one in now if one.back is not None]  # all have one where it counts
-        return placed(np.stack(backs)), np.array(worth)
+        return placed(np.stack(backs)), np.array(values)
 
     first = judged([taken[row] for row in rows])
     found = legible_identities(

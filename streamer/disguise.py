@@ -14,7 +14,7 @@ from engines.errors import EngineRunError
 from engines.generator import FaceGenerator
 from streamer.aligner import encoder_views
 from streamer.identity import IdentitySpace
-from streamer.key_choice import KeyChoice, KeyTry, best_key, ordinariness
+from streamer.key_choice import KeyChoice, KeyTry, best_key, worth
 from streamer.legible import Redrawn, legible_identities
 from streamer.likeness import redrawn
 from streamer.recall import Recalled
@@ -205,13 +205,10 @@ class Disguise:
             one = self._tried(identity_id, original, wanted, views[0], attempt)
             if one.back is None or one.likeness >= self._enough:
                 return own, np.array([-np.inf])
-            return one.back[None], worth(one)
-
-        def worth(one: KeyTry) -> Float64Array:
-            return np.array([one.recall - ordinariness(one.face, others)])
+            return one.back[None], np.array([worth(one, others)])
 
         own = space.coordinates(original)[None]
-        start = first.back[None], worth(first)
+        start = first.back[None], np.array([worth(first, others)])
         found = legible_identities(own, start, recall.gain, redraw, steps=steps)
         if np.array_equal(found, own):
             return None

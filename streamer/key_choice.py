@@ -10,7 +10,7 @@ import numpy as np
 
 from engines.arrays import Float32Array
 
-__all__ = ["KeyChoice", "KeyTry", "best_key", "drawback", "ordinariness"]
+__all__ = ["KeyChoice", "KeyTry", "best_key", "drawback", "ordinariness", "worth"]
 
 _ORDINARY: Final = 0.6
 # One standard deviation among the keys of a person, 0.011, weighs as much as 0.02 of a cosine: with
@@ -25,7 +25,7 @@ class KeyTry:
     Attributes:
         likeness: cosine of the person and the new face.
         recall: cosine of the person and the face that recovery would draw from the new one.
-        back: (K,) unit coordinates of that identity, if it was asked for.
+        back: (K,) unit coordinates of the identity that it is drawn for, if that was asked.
         face: (D,) what E_id sees in the best view of the new face.
         looks: how sure the detector is that this view shows a face, 0 to 1.
     """
@@ -67,6 +67,11 @@ def drawback(one: KeyTry, others: Iterable[KeyTry]) -> float:
     return ordinariness(one.face, others) - _LOOKS * one.looks
 
 
+def worth(one: KeyTry, others: Iterable[KeyTry]) -> float:
+    """What a face is worth beside those of a person's other keys, in cosines of recall."""
+    return one.recall - drawback(one, others)
+
+
 def best_key(
     tries: Iterable[KeyTry],
     *,
@@ -100,9 +105,8 @@ def best_key(
 
 
 def _best_hiding(seen: Sequence[KeyTry], enough: float) -> int | None:
-    def worth(number: int) -> float:
-        others = [*seen[:number], *seen[number + 1 :]]
-        return seen[number].recall - drawback(seen[number], others)
+    def value(number: int) -> float:
+        return worth(seen[number], [*seen[:number], *seen[number + 1 :]])
 
     hiding = [number for number, one in enumerate(seen) if one.likeness < enough]
-    return max(hiding, key=worth, default=None)
+    return max(hiding, key=value, default=None)
