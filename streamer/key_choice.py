@@ -13,9 +13,9 @@ from engines.arrays import Float32Array
 __all__ = ["KeyChoice", "KeyTry", "best_key", "drawback", "ordinariness", "worth"]
 
 _ORDINARY: Final = 0.6
-# One standard deviation among the keys of a person, 0.011, weighs as much as 0.02 of a cosine: with
-# more, the faces of a person by two passwords become more alike (docs/decisions/0079).
-_LOOKS: Final = 1.8
+# One standard deviation among the keys of a person, 0.011, weighs as much as 0.01 of a cosine: with
+# more, the faces of a person by two passwords become more alike (docs/decisions/0079 and 0084).
+_LOOKS: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -95,7 +95,7 @@ def test_a_short_track_takes_the_first_that_hides() -> None:
 def test_looks_are_weighed_against_being_like_the_other_faces() -> None:
     one, other = np.eye(2, 512, dtype=np.float32)
     alike = [KeyTry(0.0, face=one, looks=0.92), KeyTry(0.0, face=one, looks=0.92)]
-    tries = [*alike, KeyTry(0.0, face=other, looks=0.8)]
+    tries = [*alike, KeyTry(0.0, face=other, looks=0.62)]
     assert best_key(tries, enough=0.15, compared=3) == 2
     tries[0] = KeyTry(0.0, face=one, looks=0.99)
     assert best_key(tries, enough=0.15, compared=3) == 0
