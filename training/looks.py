@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     faces = _faces(args)
-    held_out, rest = faces[:_HELD_OUT], faces[_HELD_OUT:]
+    aside = min(_HELD_OUT, len(faces) // 10)
+    held_out, rest = faces[:aside], faces[aside:]
     net = LooksNet().to(memory_format=torch.channels_last)
     _train(args, net, rest, held_out)
     ratio = right_order(net, held_out)
