@@ -6,9 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from engines.arrays import Float32Array
+from engines.arrays import Float32Array, UInt8Array
 
-__all__ = ["CORE_MASK_RATIO", "core_mask", "face_mask"]
+__all__ = ["CORE_MASK_RATIO", "blended", "core_mask", "face_mask"]
 
 # Geometry on the 160 px canvas (five-point template at offset 24): eyes at y = 76, mouth at
 # y = 116, chin near 142, hair line near 38, cheeks at x = 80 +- 42.
@@ -58,3 +58,18 @@ def core_mask(size: int) -> Float32Array:
     mask: Float32Array = (_radius(size) <= CORE_MASK_RATIO).astype(np.float32)
     mask.setflags(write=False)
     return mask
+
+
+def blended(crops: UInt8Array, faces: UInt8Array, masks: Float32Array) -> UInt8Array:
+    """Crops with new faces in them.
+
+    Args:
+        crops: (N, S, S, 3) uint8 RGB.
+        faces: (N, S, S, 3) uint8 RGB.
+        masks: (N, S, S) float32 in [0, 1], share of the new face.
+
+    Returns:
+        (N, S, S, 3) uint8 RGB.
+    """
+    weight = masks[..., None]
+    return np.rint(crops + weight * (faces.astype(np.float32) - crops)).astype(np.uint8)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from engines.arrays import Float32Array, UInt8Array
 from engines.embedder import FaceEmbedder
-from engines.face_mask import face_mask
+from engines.face_mask import blended, face_mask
 from engines.generator import FaceGenerator
 from streamer.aligner import encoder_views
 
-__all__ = ["LikenessGuard", "blended", "redrawn", "seen_embeddings"]
+__all__ = ["LikenessGuard", "redrawn", "seen_embeddings"]
 
 # Answers this near to the limit hold for their own frame only: a face turns, and the cosine with
 # it, by less than this in a fifth of a second.
@@ -57,12 +55,6 @@ def redrawn(generator: FaceGenerator, crops: UInt8Array, identities: Float32Arra
     """
     faces, alphas = generator.generate(crops, identities)
     return blended(crops, faces, alphas * face_mask(generator.crop_size_px))
-
-
-def blended(crops: UInt8Array, faces: UInt8Array, masks: Float32Array) -> UInt8Array:
-    """The crops with the new faces in them, (N, S, S, 3) uint8 RGB."""
-    weight = masks[..., None]
-    return np.rint(crops + weight * (faces.astype(np.float32) - crops)).astype(np.uint8)
 
 
 class LikenessGuard:

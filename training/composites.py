@@ -12,6 +12,7 @@ from training.generator_data import FaceBank, Floats
 
 __all__ = [
     "COMPOSITES_FILE",
+    "LEAST_AGE",
     "bank_composites",
     "composites_of",
     "load_composites",
@@ -22,7 +23,7 @@ COMPOSITES_FILE: Final = "identity_composites.npy"
 _CELLS: Final = 2500
 _ROUNDS: Final = 20
 _FEWEST_PEOPLE: Final = 4
-_LEAST_AGE: Final = 14.0
+LEAST_AGE: Final = 14.0
 _CHUNK: Final = 4096
 
 
@@ -79,7 +80,7 @@ def _of_children(cell: NDArray[np.int64], ages: Floats, cells: int) -> NDArray[n
     is_known = np.isfinite(ages)
     known = np.bincount(cell[is_known], minlength=cells)
     years = np.bincount(cell[is_known], weights=ages[is_known], minlength=cells)
-    return np.asarray((known > 0) & (years < _LEAST_AGE * known))
+    return np.asarray((known > 0) & (years < LEAST_AGE * known))
 
 
 def _means(coordinates: Floats, cell: NDArray[np.int64], cells: int) -> Floats:

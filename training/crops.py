@@ -57,8 +57,15 @@ def read_tar_crops(
     return crops
 
 
-def read_train_crops(data: Path) -> NDArray[np.uint8]:
-    """All training crops of ``data`` (``../shared/faces``), (N, 160, 160, 3) RGB in index order."""
+def read_train_crops(data: Path, chosen: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+    """Training crops of ``data`` (``../shared/faces``), (N, 160, 160, 3) RGB.
+
+    Args:
+        data: Folder of the face sets.
+        chosen: Rows of the index; None: all, in their order.
+    """
     rows = read_index(data / "train" / "index.csv")
+    if chosen is not None:
+        rows = [rows[i] for i in chosen]
     tars = [data / "train" / name for name in sorted({row["shard"] for row in rows})]
     return read_tar_crops(tars, [row["file"] for row in rows], size_px=160)

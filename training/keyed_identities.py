@@ -12,10 +12,11 @@ from engines.identity_blocks import identity_blocks
 from engines.identity_composites import IdentityComposites
 from training.losses_identity import cosine
 
-__all__ = ["noisy_identity", "people_like", "rotated_targets"]
+__all__ = ["noisy_identity", "people_like", "randomly_turned", "rotated_targets"]
 
 # Cosines at which the blocks of a wanted identity are read from a new face (docs/decisions/0075).
 _READ_COSINES: Final = (0.75, 0.62, 0.45, 0.25)
+_ANGLES_DEG: Final = (60.0, 120.0)
 
 
 def people_like(
@@ -57,6 +58,13 @@ def rotated_targets(
     c = F.normalize(identities @ basis.t(), dim=1)
     angle = torch.deg2rad(angles_deg)[:, None]
     return (torch.cos(angle) * c + torch.sin(angle) * _across(c, generator)) @ basis
+
+
+def randomly_turned(identities: Tensor, basis: Tensor, generator: torch.Generator) -> Tensor:
+    """``rotated_targets`` by random angles, about those that the product turns by."""
+    low, high = _ANGLES_DEG
+    angles = low + (high - low) * torch.rand(len(identities), generator=generator)
+    return rotated_targets(identities, basis, angles, generator)
 
 
 def _across(c: Tensor, generator: torch.Generator) -> Tensor:

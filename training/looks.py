@@ -79,15 +79,14 @@ def _faces(args: argparse.Namespace) -> Faces:
         kept: Faces = np.load(path, mmap_mode="r")
         return kept
     args.cache.mkdir(parents=True, exist_ok=True)
-    crops, rows = read_train_crops(args.data), usable_rows(args.data)
-    rows = np.random.default_rng(0).permutation(rows)[: args.crops]
+    rows = np.random.default_rng(0).permutation(usable_rows(args.data))[: args.crops]
     encoder = args.encoder.with_suffix(".json")
     drawing = LooksFaces(
         args.generator, encoder, composites=composites, threads=args.threads, seed=args.seed
     )
     out = np.empty((len(rows), FACES_A_CROP, HALF_PX, HALF_PX, 3), np.uint8)
     done = 0
-    for part in drawing.of(crops[rows]):
+    for part in drawing.of(read_train_crops(args.data, rows)):
         out[done : done + len(part)] = part
         done += len(part)
         _LOG.info("drew faces into %d of %d crops", done, len(rows))

@@ -80,7 +80,7 @@ def _heads(data: Path) -> NDArray[np.uint8]:
             and abs(float(row["yaw"])) <= _MOST_TURNED
         ]
         chosen += list(rng.choice(good, _HEADS_EACH, replace=False))
-    return read_train_crops(data)[np.array(chosen)]
+    return read_train_crops(data, np.array(chosen))
 
 
 def _scores(net: LooksNet, drawing: LooksFaces, rows: Floats, heads: NDArray[np.uint8]) -> Floats:

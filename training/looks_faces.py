@@ -12,24 +12,22 @@ import torch
 from numpy.typing import NDArray
 
 from engines.embedder import FaceEmbedder
-from engines.face_mask import face_mask
+from engines.face_mask import blended, face_mask
 from engines.generator import FaceGenerator
 from engines.identity_composites import IdentityComposites
 from engines.loader import load_engine
 from engines.manifest import companion_array, load_manifest
-from training.composites import load_composites
+from training.composites import LEAST_AGE, load_composites
 from training.crops import read_index
-from training.keyed_identities import people_like, rotated_targets
+from training.keyed_identities import people_like, randomly_turned
 
 __all__ = ["FACES_A_CROP", "HALF_PX", "LooksFaces", "usable_rows"]
 
 FACES_A_CROP: Final = 3
 HALF_PX: Final = 80
 _ARCFACE: Final = slice(24, 136)
-_ANGLES_DEG: Final = (60.0, 120.0)
 _PEOPLE_WEIGHTS: Final = (0.6, 1.2)
 _LEAST_FILL: Final = 0.8
-_LEAST_AGE: Final = 14.0
 _BATCH: Final = 32
 
 
@@ -37,7 +35,7 @@ def usable_rows(data: Path) -> NDArray[np.int64]:
     """Rows of the index whose crops show a whole head, of nobody known to be a child."""
     rows = read_index(data / "train" / "index.csv")
     good = [
-        float(row["fill160"]) >= _LEAST_FILL and not (row["age"] and float(row["age"]) < _LEAST_AGE)
+        float(row["fill160"]) >= _LEAST_FILL and not (row["age"] and float(row["age"]) < LEAST_AGE)
         for row in rows
     ]
     return np.flatnonzero(good)
@@ -86,16 +84,14 @@ class LooksFaces:
         return self._drawn(crops, torch.from_numpy(wanted) @ self._basis)
 
     def _keyed(self, own: torch.Tensor) -> torch.Tensor:
-        draws = torch.rand((2, len(own)), generator=self._draws)
-        low, high = _ANGLES_DEG
-        turned = rotated_targets(own, self._basis, low + (high - low) * draws[0], self._draws)
+        turned = randomly_turned(own, self._basis, self._draws)
         low, high = _PEOPLE_WEIGHTS
-        return people_like(turned, self._basis, self._composites, low + (high - low) * draws[1])
+        weights = low + (high - low) * torch.rand(len(own), generator=self._draws)
+        return people_like(turned, self._basis, self._composites, weights)
 
     def _drawn(self, crops: NDArray[np.uint8], wanted: torch.Tensor) -> NDArray[np.uint8]:
         faces, alphas = self._generator.generate(crops, wanted.numpy().astype(np.float32))
-        weight = (alphas * face_mask(crops.shape[1]))[..., None]
-        seen = crops + weight * (faces.astype(np.float32) - crops)
+        seen = blended(crops, faces, alphas * face_mask(crops.shape[1]))
         size = (HALF_PX, HALF_PX)
         small = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in seen]
-        return np.rint(np.stack(small)).astype(np.uint8)
+        return np.stack(small).astype(np.uint8)

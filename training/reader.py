@@ -21,7 +21,7 @@ from training.face_synthesis import FaceSynthesis
 from training.generator_data import Batch, load_bank
 from training.generator_export import load_net
 from training.generator_feed import Feed
-from training.keyed_identities import people_like, rotated_targets
+from training.keyed_identities import people_like, randomly_turned
 from training.losses_identity import declare_vision_operators
 from training.losses_image import composite
 from training.read_back import ReadBack, read_back_loss
@@ -41,7 +41,6 @@ __all__ = ["drawn_faces", "main"]
 
 _LOG_EVERY = 20
 _SAVE_EVERY = 200
-_ANGLES_DEG = (60.0, 120.0)
 _PEOPLE_RATIO = 0.5
 _MOST_PEOPLE_WEIGHT = 1.2
 
@@ -86,9 +85,7 @@ def drawn_faces(
     Returns:
         Faces (N, 3, 160, 160) in [-1, 1] as they go into the frame; turned identities (N, 512).
     """
-    low, high = _ANGLES_DEG
-    angles = low + (high - low) * torch.rand(len(batch.crops), generator=generator)
-    wanted = rotated_targets(batch.identities, net.basis, angles, generator)
+    wanted = randomly_turned(batch.identities, net.basis, generator)
     drawn = wanted
     if composites is not None:
         draws = torch.rand((2, len(wanted)), generator=generator)
