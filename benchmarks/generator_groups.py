@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.assisted import assisted
 from benchmarks.encoder_groups import age_group
 from benchmarks.generator_judges import Judge
 from benchmarks.generator_material import Product, key_of
@@ -53,7 +54,7 @@ def worst_groups(shared: Path, product: Product, judge: Judge) -> dict[str, obje
 def _figures(crops: UInt8Array, product: Product, judge: Judge) -> dict[str, float]:
     identities = product.embed(crops)
     made = product.make(crops, product.turn(identities, key_of(5), _LEVEL))
-    again = product.make(made, identities)
+    again = assisted(product.generator, made, identities, crops)
     original = judge.embed(crops)
     return {
         "protection_sr": 1.0 - float(np.mean(judge.same(judge.embed(made), original))),

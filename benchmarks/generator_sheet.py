@@ -16,6 +16,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from benchmarks.assisted import assisted
 from benchmarks.generator_material import Product, key_of
 from benchmarks.product_faces import make_faces, turn_each
 from engines.arrays import UInt8Array
@@ -46,7 +47,11 @@ def sheet(product: Product, faces: UInt8Array) -> UInt8Array:
         product.likeliest(turn_each(product, read, keys, levels, back=True))
         for keys in (made[0].keys, wrong_keys)
     ]
-    recovered = [product.make(made[0].crops, z) for z in (product.embed(faces), *back)]
+    seen = made[0].crops
+    recovered = [
+        assisted(product.generator, seen, product.embed(faces), faces),
+        *(product.make(seen, z) for z in back),
+    ]
     rows = [faces, *(one.crops for one in made), *recovered]
     return np.vstack([np.hstack(list(row)) for row in rows])
 

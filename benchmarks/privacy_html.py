@@ -162,7 +162,7 @@ def _rows(
         "recovered, generative": anonymizer.restored(
             first, anonymizer.likeliest(anonymizer.turned_back(read, keys[0], angles))
         ),
-        "recovered, assisted": anonymizer.restored(first, identities),
+        "recovered, assisted": anonymizer.assisted(first, identities, crops),
         "wrong password": anonymizer.restored(
             first, anonymizer.likeliest(anonymizer.turned_back(read, keys[2], angles))
         ),

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.assisted import assisted
 from benchmarks.generator_material import Product, drawn_identity
 from benchmarks.judges_cache import Memo
 from benchmarks.key_choice import Looked, choose_drawings
@@ -201,6 +202,23 @@ class Anonymizer:
     def restored(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         """The crops with the faces of `wanted` brought back, (N, 512)."""
         return self._made(crops, wanted)
+
+    def assisted(
+        self, seen: UInt8Array, identities: Float32Array, originals: UInt8Array
+    ) -> UInt8Array:
+        """New faces as they arrive, brought back with what a log without originals holds.
+
+        Args:
+            seen: (N, 160, 160, 3) uint8 RGB.
+            identities: (N, 512) of the originals.
+            originals: (N, 160, 160, 3) uint8 RGB, of which the log has thumbnails.
+        """
+
+        def work(faces: UInt8Array, wanted: Float32Array, shown: UInt8Array) -> UInt8Array:
+            return assisted(self._product.generator, faces, wanted, shown)
+
+        label = f"G {self.generator_sha256}, thumbnails"
+        return np.asarray(self._memo.rows(label, work, seen, identities, originals), np.uint8)
 
     def _made(self, crops: UInt8Array, wanted: Float32Array) -> UInt8Array:
         label = f"G {self.generator_sha256}"

@@ -54,7 +54,7 @@ def protect_sample(anonymizer: Anonymizer, sample: Sample, policy: Policy) -> Pr
 def recoveries(
     anonymizer: Anonymizer, protected: Protected, judges: Sequence[ImageJudge]
 ) -> dict[str, Measures]:
-    """Correct recovery by both ways of the generator, and incorrect recovery (Tables 3 and 4)."""
+    """Correct recovery in each way of the generator, and incorrect recovery (Tables 3 and 4)."""
     originals = protected.sample.probes
     return {
         way: recovery_measures(originals, faces, judges)
@@ -75,7 +75,9 @@ def _ways(
         originals=protected.identities,
     )
     yield "generative", anonymizer.restored(seen, anonymizer.likeliest(back))
-    yield "assisted", anonymizer.restored(seen, protected.identities)
+    yield "identity only", anonymizer.restored(seen, protected.identities)
+    originals = protected.sample.probes
+    yield "assisted", anonymizer.assisted(seen, protected.identities, originals)
 
 
 def _wrong(anonymizer: Anonymizer, protected: Protected) -> UInt8Array:
@@ -95,7 +97,7 @@ def _wrong(anonymizer: Anonymizer, protected: Protected) -> UInt8Array:
 def after_codecs(
     anonymizer: Anonymizer, protected: Protected, judges: Sequence[ImageJudge]
 ) -> dict[str, dict[str, Measures]]:
-    """Both ways after video compression and after a smaller size; condition to way to measures."""
+    """Each way after video compression and after a smaller size; condition to way to measures."""
     conditions = {"before encoding": protected.made}
     for name, codec in _CODECS.items():
         for crf in _CRFS:

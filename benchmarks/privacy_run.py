@@ -112,7 +112,7 @@ def recovery(bench: Bench) -> Figures:
 
 
 def codecs(bench: Bench) -> Figures:
-    """Recovery by both ways after video compression, in the default policy."""
+    """Recovery in each way after video compression, in the default policy."""
     sample = first_people(one_each(bench)[0], bench.settings.codec_people)
     protected = protect_sample(bench.anonymizer, sample, Policy())
     found = after_codecs(bench.anonymizer, protected, bench.judges)

@@ -141,7 +141,7 @@ def _recovery(results: Figures) -> str:
 
 def _codecs(results: Figures) -> str:
     judges = list(results["judges"])
-    ways = ("generative", "assisted")
+    ways = ("generative", "identity only", "assisted")
     head = ["new faces after"]
     for way in ways:
         head += [f"{way}: {judge} SR" for judge in judges]

@@ -133,6 +133,10 @@ class KeyLogConfig(ConfigModel):
 
     seal: bool = Field(default=True, description="keep the original face regions, encrypted")
     assisted: bool = Field(default=True, description="keep the identity embedding, encrypted")
+    thumbnails: bool = Field(
+        default=True,
+        description="where identities are kept and no originals: a picture of 40 px of each face",
+    )
     irreversible: bool = Field(default=False, description="no log; the keys are thrown away")
     recipients: tuple[str, ...] = Field(
         default=(), max_length=32, description="public keys (vspub1:...) that open the log"

@@ -214,7 +214,7 @@ class _FileJob:
             self.models,
             targets=targets,
             originals=analysis.embeddings,
-            seal=self.log.is_sealing,
+            has_log=self.log.path is not None,
             notices=self.notices,
         )
         with self._open_source() as source:

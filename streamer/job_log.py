@@ -93,11 +93,6 @@ class JobLog:
         """How much of the log is on the disk, 0 when there is none."""
         return self._bytes_before + (0 if self._writer is None else self._writer.size_bytes)
 
-    @property
-    def is_sealing(self) -> bool:
-        """Whether original regions are to be kept."""
-        return self._writer is not None and self._header.is_sealed
-
     def scope_id(self, identity_id: int) -> str:
         """The name under which the key of an identity is derived."""
         return self._tracks.scope_id(identity_id)

@@ -17,6 +17,7 @@ from streamer.extension import ExtensionOptions
 from streamer.face_finder import FaceFinder, input_side_px
 from streamer.face_looks import FaceLooks
 from streamer.face_reuse import FaceReuse
+from streamer.kept_pictures import KeptPictures, kept_pictures
 from streamer.likeness import LikenessGuard
 from streamer.live_source import LiveOptions
 from streamer.look_back import LookBackOptions
@@ -94,7 +95,7 @@ def make_renderer(
     *,
     targets: Mapping[int, Float32Array],
     originals: Mapping[int, Float32Array],
-    seal: bool,
+    has_log: bool,
     notices: Notices,
     observer: RenderObserver | None = None,
     reuse: FaceReuse | None = None,
@@ -106,7 +107,7 @@ def make_renderer(
         models: generator and encoder.
         targets: identity id -> (512,) embedding of the new face.
         originals: identity id -> (512,) embedding of the person, for the likeness guard.
-        seal: keep the original regions for the key log.
+        has_log: somebody takes what the key log keeps of original faces.
         notices: told when the generator fails.
         observer: told each time it fails or a guard refuses a face.
         reuse: lets late frames show faces of the frame before.
@@ -118,8 +119,7 @@ def make_renderer(
         make_blender(config),
         targets if config.cover.replace else {},
         guard=guard,
-        seal=seal,
-        is_lossless=config.keylog.lossless,
+        keeps=kept_pictures(config.keylog) if has_log else KeptPictures.NOTHING,
         notices=notices,
         observer=observer,
         reuse=reuse,

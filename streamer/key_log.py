@@ -16,6 +16,7 @@ from streamer.key_log_records import (
     Record,
     ScopeKey,
     SealedPatch,
+    Thumbnail,
     TrackStart,
     VideoDigest,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Record",
     "ScopeKey",
     "SealedPatch",
+    "Thumbnail",
     "TrackStart",
     "VideoDigest",
     "inspect_outer",

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from engines.errors import KeyLogTamperedError
 from streamer.key_log_chunks import ChunkKind
 from streamer.key_log_framing import ChunkRef
-from streamer.key_log_records import Face, Record, SealedPatch
+from streamer.key_log_records import Face, Record, SealedPatch, Thumbnail, TrackRecord
 
 __all__ = ["ChunkSource", "FrameRecords", "KeyLogCursor"]
 
@@ -38,11 +38,13 @@ class FrameRecords:
         pts: the frame.
         faces: one for each face that was covered.
         patches: sealed original regions.
+        thumbnails: small pictures of original faces.
     """
 
     pts: int
     faces: tuple[Face, ...]
     patches: tuple[SealedPatch, ...]
+    thumbnails: tuple[Thumbnail, ...]
 
 
 class KeyLogCursor:
@@ -75,7 +77,7 @@ class KeyLogCursor:
             key=lambda ref: (ref.prefix.first_pts, ref.prefix.index),
             reverse=True,
         )
-        self._records: dict[int, list[Face | SealedPatch]] = {}
+        self._records: dict[int, list[TrackRecord]] = {}
         self._order: list[int] = []
 
     def at(self, pts: int) -> FrameRecords:
@@ -115,6 +117,7 @@ class KeyLogCursor:
             pts,
             tuple(record for record in found if isinstance(record, Face)),
             tuple(record for record in found if isinstance(record, SealedPatch)),
+            tuple(record for record in found if isinstance(record, Thumbnail)),
         )
 
     def _load(self, ref: ChunkRef) -> None:
@@ -125,7 +128,7 @@ class KeyLogCursor:
                 raise
             return
         for record in records:
-            if isinstance(record, Face | SealedPatch):
+            if isinstance(record, TrackRecord):
                 if record.pts not in self._records:
                     self._records[record.pts] = []
                     heapq.heappush(self._order, record.pts)

@@ -26,6 +26,8 @@ from streamer.key_log_records import (
     Record,
     ScopeKey,
     SealedPatch,
+    Thumbnail,
+    TrackRecord,
     TrackStart,
     VideoDigest,
     record_span,
@@ -45,6 +47,7 @@ _END_STATUSES: Final[tuple[EndStatus, ...]] = get_args(EndStatus)
 _Z_TYPES: Final[dict[int, np.dtype[Any]]] = {1: np.dtype("<f2"), 2: np.dtype("<f4")}
 _FACE: Final = struct.Struct("<Iq4f6dB")
 _PATCH: Final = struct.Struct("<IqIIIIBI")
+_THUMBNAIL: Final = struct.Struct("<IqBH")
 
 
 _KIND_OF: Final[dict[type[Record], ChunkKind]] = {
@@ -53,6 +56,7 @@ _KIND_OF: Final[dict[type[Record], ChunkKind]] = {
     TrackStart: ChunkKind.TRACK_INFO,
     Face: ChunkKind.TRACK_DATA,
     SealedPatch: ChunkKind.TRACK_DATA,
+    Thumbnail: ChunkKind.TRACK_DATA,
     VideoDigest: ChunkKind.PUBLIC,
     Gap: ChunkKind.PUBLIC,
     End: ChunkKind.FINAL,
@@ -63,6 +67,7 @@ _TYPE_CODES: Final[dict[type[Record], int]] = {
     TrackStart: 0x10,
     Face: 0x20,
     SealedPatch: 0x21,
+    Thumbnail: 0x22,
     VideoDigest: 0x30,
     Gap: 0x31,
     End: 0x3F,
@@ -116,7 +121,7 @@ def decode_records(data: bytes, kind: ChunkKind, track_id: int) -> tuple[Record,
         body.finish()
         if chunk_kind_of(record) is not kind:
             raise KeyLogFormatError(f"record 0x{code:02x} is not allowed in a {kind.name} chunk")
-        if isinstance(record, TrackStart | Face | SealedPatch) and record.track_id != track_id:
+        if isinstance(record, TrackStart | TrackRecord) and record.track_id != track_id:
             raise KeyLogFormatError("a record belongs to another track than its chunk")
         records.append(record)
     if kind in _SINGLE and len(records) != 1:
@@ -131,6 +136,9 @@ def _encode_body(record: Record) -> bytes:
         p = record
         head = _PATCH.pack(p.track_id, p.pts, p.x, p.y, p.width, p.height, p.codec, len(p.payload))
         return head + p.payload
+    if isinstance(record, Thumbnail):
+        t = record
+        return _THUMBNAIL.pack(t.track_id, t.pts, t.codec, len(t.payload)) + t.payload
     if isinstance(record, TrackStart):
         return _encode_track(record)
     if isinstance(record, ScopeKey):
@@ -186,6 +194,9 @@ def _decode_body(code: int, reader: ByteReader) -> Record:
     if code == 0x21:
         track_id, pts, x, y, width, height, codec, size = _PATCH.unpack(reader.take(_PATCH.size))
         return SealedPatch(track_id, pts, x, y, width, height, reader.take(size), codec)
+    if code == 0x22:
+        track_id, pts, codec, size = _THUMBNAIL.unpack(reader.take(_THUMBNAIL.size))
+        return Thumbnail(track_id, pts, reader.take(size), codec)
     if code == 0x10:
         return _decode_track(reader)
     if code == 0x01:

@@ -11,7 +11,17 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from engines.arrays import AnyArray, Float32Array, Float64Array, require_array
+from engines.arrays import AnyArray
+from streamer.key_log_faces import (
+    MAX_PTS,
+    NO_PTS,
+    NO_TRACK,
+    Face,
+    SealedPatch,
+    Thumbnail,
+    TrackRecord,
+    check_track,
+)
 from streamer.key_log_wire import check_range
 from streamer.keys import KEY_BYTES, KeyScope
 from streamer.rotation_kinds import check_rotation
@@ -28,14 +38,13 @@ __all__ = [
     "Record",
     "ScopeKey",
     "SealedPatch",
+    "Thumbnail",
+    "TrackRecord",
     "TrackStart",
     "VideoDigest",
     "record_span",
 ]
 
-NO_PTS: Final = -(1 << 63)
-NO_TRACK: Final = 0xFFFFFFFF
-_MAX_PTS: Final = (1 << 63) - 1
 _MAX_U64: Final = (1 << 64) - 1
 
 
@@ -102,7 +111,7 @@ class TrackStart:
     rotation_version: int = 1
 
     def __post_init__(self) -> None:
-        _check_track(self.track_id, self.pts)
+        check_track(self.track_id, self.pts)
         check_range("revision", self.revision, 0, 0xFFFF)
         check_rotation(self.rotation, self.rotation_version)
         if not 0.0 < self.angle_deg <= 180.0 or not 0.0 < self.norm < math.inf:
@@ -118,76 +127,6 @@ class TrackStart:
         check_range("length of z", len(self.z), 1, 0xFFFF)
         if not np.isfinite(self.z).all():
             raise ValueError("z must be finite")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Face:
-    """One face in one frame.
-
-    Attributes:
-        track_id: which track.
-        pts: which frame.
-        box_xyxy_px: (4,) float32, corners in frame pixels.
-        frame_from_crop: (2, 3) float64, crop pixels to frame pixels.
-        is_generated: a new face was blended in.
-        is_filled: the region was covered.
-        is_coasting: the position was predicted, not detected.
-    """
-
-    track_id: int
-    pts: int
-    box_xyxy_px: Float32Array
-    frame_from_crop: Float64Array
-    is_generated: bool = False
-    is_filled: bool = False
-    is_coasting: bool = False
-
-    def __post_init__(self) -> None:
-        _check_track(self.track_id, self.pts)
-        require_array("box_xyxy_px", self.box_xyxy_px, (4,), np.float32)
-        require_array("frame_from_crop", self.frame_from_crop, (2, 3), np.float64)
-        box = [float(value) for value in self.box_xyxy_px]
-        if not all(map(math.isfinite, box)) or not np.isfinite(self.frame_from_crop).all():
-            raise ValueError("a face's box and transform must be finite")
-        if box[0] > box[2] or box[1] > box[3]:
-            raise ValueError("a face's box must have its corners in order")
-
-
-@dataclass(frozen=True, slots=True)
-class SealedPatch:
-    """The original pixels of a region of one frame, coded by `streamer.sealed_patch`.
-
-    Attributes:
-        track_id: which track.
-        pts: which frame.
-        x: left edge in frame pixels, even.
-        y: top edge, even.
-        width: even, at least 2.
-        height: even, at least 2.
-        payload: the coded planes.
-        codec: 1, the only one so far.
-    """
-
-    track_id: int
-    pts: int
-    x: int
-    y: int
-    width: int
-    height: int
-    payload: bytes = field(repr=False)
-    codec: int = 1
-
-    def __post_init__(self) -> None:
-        _check_track(self.track_id, self.pts)
-        for name, start, size in (("x", self.x, self.width), ("y", self.y, self.height)):
-            check_range(name, start, 0, 0x10000)
-            check_range(f"size along {name}", size, 2, 0x10000)
-            check_range(f"end along {name}", start + size, 2, 0x10000)
-            if start % 2 or size % 2:
-                raise ValueError("a sealed region must have even edges")
-        check_range("codec", self.codec, 1, 1)
-        if not self.payload:
-            raise ValueError("a sealed region must not be empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,23 +216,18 @@ class End:
             _check_span(self.first_pts, self.last_pts)
 
 
-Record: TypeAlias = ScopeKey | Note | TrackStart | Face | SealedPatch | VideoDigest | Gap | End
+Record: TypeAlias = ScopeKey | Note | TrackStart | TrackRecord | VideoDigest | Gap | End
 
 
 def record_span(record: Record) -> tuple[int, int] | None:
     """First and last pts of a record, or None if it has none."""
-    if isinstance(record, TrackStart | Face | SealedPatch):
+    if isinstance(record, TrackStart | TrackRecord):
         return record.pts, record.pts
     if isinstance(record, ScopeKey | Note) or record.first_pts == NO_PTS:
         return None
     return record.first_pts, record.last_pts
 
 
-def _check_track(track_id: int, pts: int) -> None:
-    check_range("track_id", track_id, 0, NO_TRACK - 1)
-    check_range("pts", pts, NO_PTS + 1, _MAX_PTS)
-
-
 def _check_span(first_pts: int, last_pts: int) -> None:
-    check_range("first_pts", first_pts, NO_PTS + 1, _MAX_PTS)
-    check_range("last_pts", last_pts, first_pts, _MAX_PTS)
+    check_range("first_pts", first_pts, NO_PTS + 1, MAX_PTS)
+    check_range("last_pts", last_pts, first_pts, MAX_PTS)

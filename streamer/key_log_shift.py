@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from streamer.key_log_records import Face, Gap, Record, SealedPatch
+from streamer.key_log_records import Gap, Record, TrackRecord
 
 __all__ = ["shifted"]
 
@@ -13,7 +13,7 @@ def shifted(record: Record, shift: int) -> Record:
     """The record with `shift` added to the pts of the frames that it is of."""
     if not shift:
         return record
-    if isinstance(record, Face | SealedPatch):
+    if isinstance(record, TrackRecord):
         return replace(record, pts=record.pts + shift)
     if isinstance(record, Gap):
         return replace(record, first_pts=record.first_pts + shift, last_pts=record.last_pts + shift)

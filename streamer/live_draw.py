@@ -31,7 +31,7 @@ class LiveDraw:
     Args:
         models: the networks.
         config: how faces are covered, and who stays visible.
-        seal: keep the original regions for the key log.
+        has_log: somebody takes what the key log keeps of original faces.
         notices: told when the generator fails.
         observer: told each time it fails or a guard refuses a face.
         age_s: seconds since a frame arrived, None if nobody knows.
@@ -45,7 +45,7 @@ class LiveDraw:
         models: Models,
         config: AppConfig,
         *,
-        seal: bool,
+        has_log: bool,
         notices: Notices,
         observer: RenderObserver,
         age_s: Callable[[Frame], float | None],
@@ -55,7 +55,7 @@ class LiveDraw:
         self._originals: dict[int, Float32Array] = {}
         self._renderer = make_renderer(
             config, models, targets=self._targets, originals=self._originals,
-            seal=seal, notices=notices, observer=observer, reuse=FaceReuse(),
+            has_log=has_log, notices=notices, observer=observer, reuse=FaceReuse(),
         )  # fmt: skip
         self._blender = make_blender(config)
         self._people = people_rule(

@@ -107,7 +107,7 @@ class _LiveJob:
             status=status, dropped=lambda: self.incoming.dropped, now=now,
         )  # fmt: skip
         self._draw_stage = LiveDraw(
-            models, config, seal=self.log.is_sealing, notices=self.notices,
+            models, config, has_log=self.log.has_log, notices=self.notices,
             observer=status, age_s=self._arrivals.age_s,
         )  # fmt: skip
         self.latency = LatencyHistogram()

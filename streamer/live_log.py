@@ -87,9 +87,9 @@ class LiveLog:
         self.paths: list[Path] = []
 
     @property
-    def is_sealing(self) -> bool:
-        """Whether original regions are to be kept."""
-        return self._keys.has_log and self._config.keylog.seal
+    def has_log(self) -> bool:
+        """Whether anything is kept."""
+        return self._keys.has_log
 
     @property
     def size_bytes(self) -> int:

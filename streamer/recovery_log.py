@@ -18,6 +18,7 @@ from streamer.key_log import (
     KeyLogCursor,
     KeyLogHeader,
     SealedPatch,
+    Thumbnail,
     TrackStart,
     VideoDigest,
 )
@@ -62,12 +63,14 @@ class PlacedRecords:
         patches: sealed original regions.
         placed: where in the recording the frame belongs.
         scale: of the file; the faces are where they lie in it, the patches as they were sealed.
+        thumbnails: small pictures of original faces.
     """
 
     faces: tuple[Face, ...]
     patches: tuple[SealedPatch, ...]
     placed: Placed
     scale: Scale = _SAME
+    thumbnails: tuple[Thumbnail, ...] = ()
 
 
 class RecoverySource(ChunkSource, Protocol):
@@ -148,14 +151,16 @@ class FrameLookup:
         self._reached_s = placed.log_s
         faces: list[Face] = []
         patches: list[SealedPatch] = []
+        thumbnails: list[Thumbnail] = []
         for cursor, unit in self._cursors:
             found = cursor.near(round(placed.log_s / unit), int(placed.tolerance_s / unit))
             faces += found.faces
             patches += found.patches
+            thumbnails += found.thumbnails
         scale = self._scale(frame, placed)
         if not scale.is_one:
             faces = [scaled_face(face, scale) for face in faces]
-        return PlacedRecords(tuple(faces), tuple(patches), placed, scale)
+        return PlacedRecords(tuple(faces), tuple(patches), placed, scale, tuple(thumbnails))
 
     def _scale(self, frame: Frame, placed: Placed) -> Scale:
         """That of the file. A frame that is proven is as it was recorded, whatever its size."""

@@ -171,9 +171,12 @@ class RecoveryPass:
         """Tracks that are brought back in a frame."""
         if self.mode == "sealed":
             return [patch.track_id for patch in records.patches]
-        return [face.track_id for face in self.restorer.wanted(records.faces)]
+        thumbnails = records.thumbnails if self.mode == "assisted" else ()
+        return [face.track_id for face in self.restorer.wanted(records.faces, thumbnails)]
 
     def _restore(self, frame: Frame, records: PlacedRecords) -> RecoveredFrame:
         if self.mode == "sealed":
-            return self.restorer.unseal(frame, records.patches, records.scale)
+            return self.restorer.unseal(frame, records)
+        if self.mode == "assisted":
+            return self.restorer.assist(frame, records)
         return self.restorer.generate(frame, records.faces)

@@ -18,11 +18,11 @@ from streamer.blender import Blender, BlendResult
 from streamer.color import crop_rgb
 from streamer.face_reuse import DrawnFace, FaceReuse
 from streamer.frames import Frame, GeneratedFace
+from streamer.kept_pictures import KeptPictures, kept_picture
 from streamer.key_log_records import Face, Record
 from streamer.likeness import LikenessGuard
 from streamer.media_info import Notices
 from streamer.plan import FramePlan, PlannedFace
-from streamer.sealed_patch import seal_region
 
 __all__ = ["RenderObserver", "RenderedFrame", "Renderer", "is_replaced"]
 
@@ -91,8 +91,7 @@ class Renderer:
         identities: identity id -> (512,) embedding of the new face; a face of another identity
             is covered.
         guard: rejects synthetic faces that still look like the person.
-        seal: keep the original regions for the key log.
-        is_lossless: keep every bit of them.
+        keeps: what the key log keeps of original faces.
         notices: told when the generator fails.
         observer: told each time it fails or a guard refuses a face.
         reuse: lets late frames show faces of the frame before; None: each frame is drawn.
@@ -105,10 +104,9 @@ class Renderer:
         identities: Mapping[int, Float32Array],
         *,
         guard: LikenessGuard | None,
-        seal: bool,
+        keeps: KeptPictures,
         notices: Notices,
         observer: RenderObserver | None = None,
-        is_lossless: bool = False,
         reuse: FaceReuse | None = None,
     ) -> None:
         self._reuse = reuse
@@ -117,8 +115,7 @@ class Renderer:
         self._generator = generator
         self._blender = blender
         self._identities = identities
-        self._seal = seal
-        self._is_lossless = is_lossless
+        self._keeps = keeps
         self._notices = notices
 
     def render(self, frame: Frame, plan: FramePlan, *, is_late: bool = False) -> RenderedFrame:
@@ -132,25 +129,36 @@ class Renderer:
         Raises:
             CoverageError: a face cannot be covered.
         """
-        result = self._blender.blend(frame, plan, self._generate(frame, plan, is_late=is_late))
+        crops = self._crops(frame, plan)
+        faces = self._generate(frame, plan, crops, is_late=is_late)
+        result = self._blender.blend(frame, plan, faces)
         records: list[Record] = []
         for face in plan:
             records.append(_face_record(frame, face, result))
-            rect = result.rects_xywh_px.get(face.track_id)
-            if self._seal and rect is not None:
-                records.append(
-                    seal_region(
-                        frame.pixels,
-                        rect,
-                        track_id=face.track_id,
-                        pts=frame.pts,
-                        is_lossless=self._is_lossless,
-                    )
-                )
+            rect, crop = result.rects_xywh_px.get(face.track_id), crops.get(face.track_id)
+            kept = kept_picture(self._keeps, frame, face, rect=rect, crop=crop)
+            if kept is not None:
+                records.append(kept)
         return RenderedFrame(result, tuple(records))
 
+    def _crops(self, frame: Frame, plan: FramePlan) -> dict[int, UInt8Array]:
+        """Track id -> aligned original of the faces that are drawn, or kept as thumbnails."""
+        size = self._generator.crop_size_px
+        keeps_all = self._keeps is KeptPictures.THUMBNAILS
+        return {
+            face.track_id: crop_rgb(frame.pixels, frame.color, face.frame_from_crop, size)
+            for face in plan
+            if face.frame_from_crop is not None
+            and (keeps_all or face.identity_id in self._identities)
+        }
+
     def _generate(
-        self, frame: Frame, plan: FramePlan, *, is_late: bool
+        self,
+        frame: Frame,
+        plan: FramePlan,
+        crop_of: Mapping[int, UInt8Array],
+        *,
+        is_late: bool,
     ) -> dict[int, GeneratedFace]:
         wanted = [
             (face, face.frame_from_crop)
@@ -159,10 +167,7 @@ class Renderer:
         ]
         if not wanted:
             return {}
-        size = self._generator.crop_size_px
-        crops = np.stack(
-            [crop_rgb(frame.pixels, frame.color, matrix, size) for _, matrix in wanted]
-        )
+        crops = np.stack([crop_of[face.track_id] for face, _ in wanted])
         targets = np.stack([self._identities[face.identity_id] for face, _ in wanted])
         try:
             whose = [(face.track_id, face.identity_id) for face, _ in wanted]

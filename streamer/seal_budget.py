@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from engines.errors import KeyLogError
-from streamer.key_log_records import Gap, Record, SealedPatch
+from streamer.key_log_records import Gap, Record, SealedPatch, Thumbnail
 from streamer.media_info import Notices
 
 __all__ = ["SealBudget", "SealGate"]
 
+_PICTURES: Final = (SealedPatch, Thumbnail)
 _CHECK_EVERY_S: Final = 1.0
 # Room must have come back by this much, or a full disk would be tried again at every frame.
 _HYSTERESIS_RATIO: Final = 1.25
@@ -111,7 +112,7 @@ class SealGate:
         Raises:
             KeyLogError: there is no room, and the policy is to stop.
         """
-        if not any(isinstance(record, SealedPatch) for record in records):
+        if not any(isinstance(record, _PICTURES) for record in records):
             return records, None
         reason = self._budget.refusal(log_bytes)
         if reason is None:
@@ -121,7 +122,7 @@ class SealGate:
         self._first_pts = pts if self._first_pts is None else self._first_pts
         self._last_pts = pts
         self._frames += 1
-        return [record for record in records if not isinstance(record, SealedPatch)], gap
+        return [record for record in records if not isinstance(record, _PICTURES)], gap
 
     def end(self) -> Gap | None:
         """The gap under way, or None; it ends here."""

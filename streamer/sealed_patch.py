@@ -24,6 +24,7 @@ __all__ = [
     "decode_planes",
     "encode_planes",
     "even_rect",
+    "jpeg_shape",
     "paste_planes_into",
     "seal_region",
 ]
@@ -186,7 +187,7 @@ def decode_planes(payload: bytes, *, width: int, height: int) -> Planes:
             raise KeyLogFormatError("a sealed region's raw pixels have the wrong size")
         return _unstack(np.frombuffer(data, np.uint8).reshape(shape))
     if coding == bytes([_JPEG]):
-        found = _jpeg_shape(data)
+        found = jpeg_shape(data)
     elif coding == bytes([_PNG]):
         found = _png_shape(data)
     else:
@@ -263,8 +264,8 @@ def _png_shape(data: bytes) -> tuple[int, int] | None:
     return height, width
 
 
-def _jpeg_shape(data: bytes) -> tuple[int, int] | None:
-    """Height and width of the first frame header."""
+def jpeg_shape(data: bytes) -> tuple[int, int] | None:
+    """Height and width that a JPEG's first frame header claims; None: there is none."""
     at = 2
     while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
         marker, size = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")

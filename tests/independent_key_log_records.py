@@ -72,6 +72,15 @@ def read_patch(f: Fields) -> RecordDict:
     return r
 
 
+def read_thumbnail(f: Fields) -> RecordDict:
+    r: RecordDict = {"type": "thumbnail", "track_id": f.num("I"), "pts": pts_field(f)}
+    need(f.num("B") == 1, "codec")
+    size = f.num("H")
+    need(size >= 1, "payload")
+    r["payload"] = f.raw(size).hex()
+    return r
+
+
 def read_digest(f: Fields) -> RecordDict:
     r: RecordDict = {"type": "video_digest", "segment": f.num("I")}
     r["first_pts"], r["last_pts"] = span_fields(f)
@@ -102,11 +111,12 @@ RECORDS: dict[int, Callable[[Fields], RecordDict]] = {
     0x10: read_track_start,
     0x20: read_face,
     0x21: read_patch,
+    0x22: read_thumbnail,
     0x30: read_digest,
     0x31: read_gap,
     0x3F: read_end,
 }
-ALLOWED = {1: (0x01, 0x02), 2: (0x10,), 3: (0x20, 0x21), 4: (0x30, 0x31), 5: (0x3F,)}
+ALLOWED = {1: (0x01, 0x02), 2: (0x10,), 3: (0x20, 0x21, 0x22), 4: (0x30, 0x31), 5: (0x3F,)}
 
 
 def parse_records(data: bytes, kind: int, track_id: int) -> list[RecordDict]:

@@ -22,6 +22,7 @@ from streamer.key_log import (
     Recipient,
     Record,
     SealedPatch,
+    Thumbnail,
     TrackStart,
     VideoDigest,
 )
@@ -86,6 +87,10 @@ def make_face(track_id: int = 0, *, pts: int = 0, is_generated: bool = True) -> 
 
 def make_patch(track_id: int = 0, *, pts: int = 0, size: int = 40) -> SealedPatch:
     return SealedPatch(track_id, pts, 10, 20, 100, 122, bytes(i % 251 for i in range(size)))
+
+
+def make_thumbnail(track_id: int = 0, *, pts: int = 0, size: int = 30) -> Thumbnail:
+    return Thumbnail(track_id, pts, bytes(i % 241 for i in range(size)))
 
 
 def sample_records() -> list[Record]:

@@ -15,6 +15,7 @@ from streamer.key_log import (
     Record,
     ScopeKey,
     SealedPatch,
+    Thumbnail,
     TrackStart,
     VideoDigest,
 )
@@ -109,6 +110,13 @@ def describe(record: Record) -> RecordDict:
             "track_id": record.track_id,
             "pts": record.pts,
             "rect": [record.x, record.y, record.width, record.height],
+            "payload": record.payload.hex(),
+        }
+    if isinstance(record, Thumbnail):
+        return {
+            "type": "thumbnail",
+            "track_id": record.track_id,
+            "pts": record.pts,
             "payload": record.payload.hex(),
         }
     return _describe_public(record)

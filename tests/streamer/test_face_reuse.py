@@ -14,6 +14,7 @@ from engines.generator import FaceGenerator
 from streamer.blender import Blender
 from streamer.face_reuse import DrawnFace, FaceReuse
 from streamer.frames import Frame
+from streamer.kept_pictures import KeptPictures
 from streamer.media_info import Notices
 from streamer.renderer import Renderer
 from tests.factories import CROP_PX, generator_engine, inverting, make_frame, make_planned
@@ -81,7 +82,7 @@ def _renderer(
     engine = generator_engine(answer)
     renderer = Renderer(
         FaceGenerator(engine), Blender(fallback="fill"), {1: ONE, 2: OTHER},
-        guard=None, seal=False, notices=Notices(), reuse=FaceReuse(),
+        guard=None, keeps=KeptPictures.NOTHING, notices=Notices(), reuse=FaceReuse(),
     )  # fmt: skip
     return renderer, engine
 

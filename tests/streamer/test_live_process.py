@@ -107,7 +107,12 @@ class _Job:
             status=status, dropped=lambda: 0, now=lambda: self.now_s,
         )  # fmt: skip
         self.draw = LiveDraw(
-            models, config, seal=False, notices=notices, observer=status, age_s=lambda _: self.age_s
+            models,
+            config,
+            has_log=False,
+            notices=notices,
+            observer=status,
+            age_s=lambda _: self.age_s,
         )
         self.pts = 0
         self.age_s = 0.0

@@ -12,10 +12,13 @@ from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from engines.types import TensorSpec
 from streamer.blender import Blender
-from streamer.key_log import Face, SealedPatch
+from streamer.color import crop_rgb
+from streamer.kept_pictures import KeptPictures
+from streamer.key_log import Face, SealedPatch, Thumbnail
 from streamer.likeness import LikenessGuard
 from streamer.media_info import Notices
 from streamer.renderer import Renderer, is_replaced
+from streamer.thumbnail import decode_thumbnail
 from tests.factories import (
     CROP_PX,
     FakeEngine,
@@ -32,7 +35,7 @@ def _renderer(
     answer: object = inverting,
     *,
     identities: Mapping[int, AnyArray] = IDENTITY,
-    seal: bool = True,
+    keeps: KeptPictures = KeptPictures.ORIGINALS,
     notices: Notices | None = None,
     guard: LikenessGuard | None = None,
 ) -> Renderer:
@@ -42,7 +45,7 @@ def _renderer(
         Blender(fallback="fill"),
         identities,
         guard=guard,
-        seal=seal,
+        keeps=keeps,
         notices=Notices() if notices is None else notices,
     )
 
@@ -79,8 +82,30 @@ def test_a_face_is_replaced_logged_and_sealed() -> None:
 
 
 def test_nothing_is_sealed_when_it_is_off() -> None:
-    rendered = _renderer(seal=False).render(make_frame(), (make_planned(),))
+    rendered = _renderer(keeps=KeptPictures.NOTHING).render(make_frame(), (make_planned(),))
     assert all(isinstance(record, Face) for record in rendered.records)
+
+
+@pytest.mark.parametrize("identities", [IDENTITY, {}])
+def test_thumbnails_are_kept_of_drawn_and_of_covered_faces(
+    identities: Mapping[int, AnyArray],
+) -> None:
+    renderer = _renderer(keeps=KeptPictures.THUMBNAILS, identities=identities)
+    frame = make_frame(value=90)
+    logged, kept = renderer.render(frame, (make_planned(),)).records
+    assert isinstance(logged, Face)
+    assert logged.is_generated == bool(identities)
+    assert isinstance(kept, Thumbnail)
+    assert (kept.track_id, kept.pts) == (logged.track_id, logged.pts)
+    original = crop_rgb(frame.pixels, frame.color, logged.frame_from_crop, CROP_PX)
+    error = decode_thumbnail(kept.payload).astype(int) - original[0, 0]
+    assert np.abs(error).max() < 4
+
+
+def test_a_face_that_has_no_place_to_align_to_leaves_no_thumbnail() -> None:
+    renderer = _renderer(keeps=KeptPictures.THUMBNAILS)
+    rendered = renderer.render(make_frame(), (make_planned(fill=True),))
+    assert [type(record) for record in rendered.records] == [Face]
 
 
 @pytest.mark.parametrize("answer", [_failing, _nan, _copying, _transparent])

@@ -8,7 +8,7 @@ from engines.errors import KeyLogError
 from streamer.key_log_records import Gap, Record, SealedPatch
 from streamer.media_info import Notices
 from streamer.seal_budget import SealBudget, SealGate
-from tests.key_log_forge import make_face, make_patch
+from tests.key_log_forge import make_face, make_patch, make_thumbnail
 
 MIB = 1 << 20
 
@@ -39,6 +39,14 @@ def frame(pts: int) -> list[Record]:
 def patches(records: object) -> int:
     assert isinstance(records, list)
     return sum(isinstance(record, SealedPatch) for record in records)
+
+
+def test_thumbnails_wait_for_room_like_originals() -> None:
+    disk = Disk()
+    gate = SealGate(disk.budget(most=1000), Notices())
+    face, small = make_face(0, pts=1), make_thumbnail(0, pts=1)
+    assert gate.let_in([face, small], 1, log_bytes=0)[0] == [face, small]
+    assert list(gate.let_in([face, small], 2, log_bytes=1000)[0]) == [face]
 
 
 def test_looks_at_the_disk_once_a_second_and_waits_for_real_room() -> None:

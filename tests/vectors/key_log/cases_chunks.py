@@ -16,6 +16,7 @@ from tests.key_log_forge import (
     make_face,
     make_header,
     make_patch,
+    make_thumbnail,
     make_track,
     rechain,
     rehash,
@@ -162,7 +163,7 @@ def _rewritten_cases() -> Iterator[tuple[str, Vector]]:
 
     face, patch = encode_record(make_face(0, pts=3000)), encode_record(make_patch(0, pts=3000))
     track = encode_record(make_track(0, pts=3000))
-    yield bytes_of("record-type", "unknown type of record", b"\x22" + face[1:])
+    yield bytes_of("record-type", "unknown type of record", b"\x2f" + face[1:])
     yield bytes_of("record-kind", "a track record in a data chunk", track)
     yield bytes_of(
         "record-short", "a record shorter than its fields", face[:1] + b"\x10\0\0\0" + face[5:21]
@@ -187,6 +188,13 @@ def _rewritten_cases() -> Iterator[tuple[str, Vector]]:
     yield bytes_of("patch-codec", "an unknown codec", patch[:33] + b"\x02" + patch[34:])
     yield bytes_of(
         "patch-size", "a payload shorter than it says", patch[:34] + b"\x29" + patch[35:]
+    )
+    small = encode_record(make_thumbnail(0, pts=3000))
+    yield bytes_of("thumbnail-codec", "an unknown codec", small[:17] + b"\x02" + small[18:])
+    empty = small[:1] + struct.pack("<I", 15) + small[5:18] + bytes(2)
+    yield bytes_of("thumbnail-empty", "a thumbnail of no bytes", empty)
+    yield bytes_of(
+        "thumbnail-size", "a payload shorter than it says", small[:18] + b"\x1f" + small[19:]
     )
     yield bytes_of(
         "note-utf8", "a note that is not UTF-8", b"\x02\x04\0\0\0\x01\xff\0\0", ChunkKind.GENERAL

@@ -23,6 +23,7 @@ from tests.key_log_forge import (
     identity,
     make_face,
     make_header,
+    make_thumbnail,
     make_track,
     sample_records,
     secret,
@@ -76,6 +77,9 @@ def valid_cases() -> Iterator[tuple[str, Vector]]:
     yield "expired", dataclasses.replace(ended, now_us=NOW_US + 1)
     late = case("read long after, with a wrong password", over, expect="expired", password=b"x")
     yield "expired-long-ago", dataclasses.replace(late, now_us=2 * NOW_US)
+    small: list[Record] = [make_track(3), make_face(3, pts=40), make_thumbnail(3, pts=40)]
+    assisted = written(small, header=make_header(is_sealed=False), end=End())
+    yield "ok-thumbnails", case("thumbnails in place of originals", assisted)
     negative: list[Record] = [make_track(0, pts=-5000), make_face(0, pts=-4000)]
     yield "ok-negative-pts", case("time stamps below zero", written(negative, end=End()))
 
