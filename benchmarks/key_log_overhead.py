@@ -43,7 +43,7 @@ MODES: Final = {
 _BAR_PERCENT: Final = 3.0
 # Everything that exists only because there is a key log.
 _CALLS: Final = (
-    "streamer.renderer.seal_region",
+    "streamer.renderer.kept_picture",
     "streamer.job_log.JobLog.add",
     "streamer.job_log.JobLog.coded",
     "streamer.job_log.JobLog.flush",

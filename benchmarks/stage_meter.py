@@ -52,7 +52,7 @@ _METHODS: Final = (
     (streamer.analysis, "finalise", "plan"),
     (Renderer, "render", "render"),
     (Blender, "blend", "blend"),
-    (streamer.renderer, "seal_region", "seal"),
+    (streamer.renderer, "kept_picture", "seal"),
     (JobLog, "add", "key log"),
     (JobLog, "flush", "key log"),
     (Sink, "write", "encode and mux"),

@@ -2,7 +2,8 @@
 
 The attribute encoder sees three things of a crop: what lies around the face, the face averaged over
 cells (its light and skin tone), and 66 landmarks drawn as maps (pose, expression). Nothing else of
-the old face reaches the decoder, so what makes a person must come from the identity. The encoder is
+the old face reaches the decoder, so what makes a person must come from the identity. What is drawn
+is held to the colours of the same cells and keeps its own light, shape and detail. The encoder is
 a U-Net whose decoder gives the attribute maps; the generator is a cascade of adaptive attentional
 denormalisation (AAD) residual blocks (Cao et al., 2021, section 3.3). Only plain ONNX operators.
 """
@@ -25,6 +26,7 @@ __all__ = ["CELL_PX", "CROP_SIZE_PX", "IDENTITY_DIM", "FaceSynthesis"]
 CROP_SIZE_PX = 160
 IDENTITY_DIM = 512
 CELL_PX = 16
+_LUMA: Final = (0.299, 0.587, 0.114)  # BT.601
 _STYLE: Final = 256
 _EPS: Final = 1e-2  # with less, a flat channel is amplified until one batch wrecks a run
 _HALF: Final = CROP_SIZE_PX // 2
@@ -139,6 +141,7 @@ class FaceSynthesis(nn.Module):
     core: Tensor
     axis: Tensor
     pixels: Tensor
+    luma: Tensor
 
     def __init__(
         self,
@@ -162,6 +165,7 @@ class FaceSynthesis(nn.Module):
         self.register_buffer("pixels", torch.stack([x.flatten(), y.flatten()]), persistent=False)
         axis = torch.arange(_HALF, dtype=torch.float32) * 2.0 + 0.5
         self.register_buffer("axis", axis, persistent=False)
+        self.register_buffer("luma", torch.tensor(_LUMA).view(1, 3, 1, 1), persistent=False)
         self.encoder = AttributeEncoder(widths, attributes, geometry_maps=len(_GROUPS))
         self.style = nn.Sequential(
             nn.Linear(len(basis), _STYLE), nn.LeakyReLU(SLOPE), nn.Linear(_STYLE, _STYLE)
@@ -233,6 +237,14 @@ class FaceSynthesis(nn.Module):
         x = self.fine(x, style, maps[4])
         return F.pixel_shuffle(self.to_rgb(x), 2)
 
+    def with_colours_of(self, crop: Tensor, face: Tensor) -> Tensor:
+        """The face with the colours of the crop, averaged over cells, and its own light."""
+        missing = F.interpolate(
+            F.avg_pool2d(crop - face, CELL_PX),
+            scale_factor=float(CELL_PX), mode="bilinear", align_corners=False,
+        )  # fmt: skip
+        return face + missing - (missing * self.luma).sum(1, keepdim=True)
+
     def forward(self, crop: Tensor, identity: Tensor) -> tuple[Tensor, Tensor]:
         """Make a new face.
 
@@ -245,6 +257,6 @@ class FaceSynthesis(nn.Module):
             (N, 1, 160, 160) in [0, 1]: the area that is painted.
         """
         coarse, geometry, alpha = self.known(crop)
-        face = self.draw(identity, coarse, geometry)
+        face = self.with_colours_of(crop, self.draw(identity, coarse, geometry))
         # No tanh: a step that is too large saturates it, and then no gradient ever comes back.
         return (face if self.training else face.clamp(-1.0, 1.0)), alpha

@@ -129,8 +129,22 @@ def test_details_of_the_face_reach_the_network_as_landmarks_only() -> None:
         assert torch.allclose(plain, worn, atol=1e-4)
         coarse, geometry, _ = net.known(crop)
         assert geometry.shape == (1, 8, 80, 80)
-        face = net.draw(unit_rows(1), coarse, geometry).clamp(-1, 1)
+        face = net.with_colours_of(crop, net.draw(unit_rows(1), coarse, geometry)).clamp(-1, 1)
         assert torch.allclose(face, net(crop, unit_rows(1))[0], atol=1e-5)
+
+
+def test_a_new_face_has_the_colours_of_the_old_one_and_its_own_light() -> None:
+    net = _tiny_net()
+    crop = torch.full((1, 3, 160, 160), -0.2)
+    crop[:, 0] = 0.3  # reddish everywhere
+    face = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(3)) - 0.5
+    held = net.with_colours_of(crop, face)
+    light = (net.luma * face).sum(1)
+    assert torch.allclose((net.luma * held).sum(1), light, atol=1e-5)
+    cells = torch.nn.functional.avg_pool2d(held - net.luma.mul(held).sum(1, keepdim=True), 16)
+    wanted = (crop - net.luma.mul(crop).sum(1, keepdim=True))[0, :, 0, 0]
+    assert (cells[0].mean((1, 2)) - wanted).abs().max() < 0.02
+    assert (cells - wanted.view(1, 3, 1, 1)).abs().max() < 0.1
 
 
 def test_geometry_puts_a_dot_where_a_landmark_is() -> None:
