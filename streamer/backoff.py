@@ -5,8 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 __all__ = ["Backoff", "BackoffOptions"]
+
+# Without a state: threads that wait do not change the process's generator under others.
+_UNIFORM: Final = random.SystemRandom().uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Backoff:
         self,
         options: BackoffOptions,
         *,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Callable[[float, float], float] = _UNIFORM,
     ) -> None:
         self._options = options
         self._uniform = uniform

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from streamer.backoff import Backoff, BackoffOptions
@@ -17,3 +19,10 @@ def test_jitter_stays_within_its_share(edge: int) -> None:
     options = BackoffOptions(2.0, 2.0, 60.0, 0.25)
     backoff = Backoff(options, uniform=lambda a, b: a if edge < 0 else b)
     assert backoff.next_wait_s() == pytest.approx(2.0 * (1 + edge * 0.25))
+
+
+def test_waiting_leaves_the_generator_of_the_process_alone() -> None:
+    before = random.getstate()
+    waits = {Backoff(BackoffOptions(1.0, 2.0, 5.0, 0.5)).next_wait_s() for _ in range(8)}
+    assert random.getstate() == before
+    assert len(waits) > 1
