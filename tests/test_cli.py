@@ -98,19 +98,39 @@ def test_generative_recovery_draws_the_faces_again(run: Run) -> None:
     assert face_difference(before, after) > 4
 
 
-def test_a_log_of_transforms_only_leads_back_by_the_password(run: Run, tmp_path: Path) -> None:
-    config = tmp_path / "transforms.yaml"
-    config.write_text("keylog: {seal: false, assisted: false}\n", encoding="utf-8")
-    out, back = tmp_path / "out.mp4", tmp_path / "back.mp4"
+def _there_and_back(run: Run, folder: Path, *options: str) -> tuple[Path, Path]:
+    """The sample anonymised with some options, and recovered in the best mode of its log."""
+    out, back = folder / "out.mp4", folder / "back.mp4"
     password = ["--password-file", str(run.password_file), "--quiet"]
-    assert main(
-        ["anonymize", str(run.sample), "--out", str(out), "--config", str(config), *password]
-    ) == 0  # fmt: skip
+    assert main(["anonymize", str(run.sample), "--out", str(out), *options, *password]) == 0
     keylog = out.with_name("out.mp4.vskl")
     assert main(
         ["recover", str(out), "--keylog", str(keylog), "--out", str(back), "--reason", "a test",
          *password]
     ) == 0  # fmt: skip
+    return out, back
+
+
+def test_without_originals_thumbnails_bring_the_faces_back(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, back = _there_and_back(run, tmp_path, "--no-seal")
+    before, hidden, after = (pictures_of(path) for path in (run.sample, out, back))
+    assert face_difference(before, after) < face_difference(before, hidden) / 2
+    assert face_difference(before, after) < 8
+    capsys.readouterr()
+    keylog = str(out.with_name("out.mp4.vskl"))
+    assert main(["inspect", keylog, "--password-file", str(run.password_file), "--json"]) == 0
+    tracks = last_json(capsys.readouterr().out)["track_list"]
+    assert isinstance(tracks, list)
+    assert sum(track["sealed_bytes"] for track in tracks) == 0
+    assert sum(track["thumbnails"] for track in tracks) >= 2 * FRAMES
+
+
+def test_a_log_of_transforms_only_leads_back_by_the_password(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "transforms.yaml"
+    config.write_text("keylog: {seal: false, assisted: false}\n", encoding="utf-8")
+    out, back = _there_and_back(run, tmp_path, "--config", str(config))
     models = load_models(load_config(None), threads=1)
     places = _landmarks(run.sample, models)
     original = _identities(run.sample, models, places)

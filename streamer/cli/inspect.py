@@ -20,6 +20,7 @@ from streamer.key_log import (
     Note,
     OuterReport,
     SealedPatch,
+    Thumbnail,
     TrackStart,
     inspect_outer,
 )
@@ -91,7 +92,7 @@ class _Track:
     def __init__(self) -> None:
         self.first_s: Fraction | None = None
         self.last_s = Fraction(0)
-        self.replaced = self.covered = self.sealed_bytes = self.revisions = 0
+        self.replaced = self.covered = self.sealed_bytes = self.thumbnails = self.revisions = 0
 
     def see(self, time_s: Fraction) -> None:
         self.first_s = time_s if self.first_s is None else min(self.first_s, time_s)
@@ -105,6 +106,7 @@ class _Track:
             "replaced": self.replaced,
             "covered": self.covered,
             "sealed_bytes": self.sealed_bytes,
+            "thumbnails": self.thumbnails,
             "revisions": self.revisions,
         }
 
@@ -122,6 +124,8 @@ def _inner(readers: Sequence[KeyLogReader]) -> dict[str, Any]:
                 found.revisions = max(found.revisions, record.revision + 1)
             elif isinstance(record, SealedPatch):
                 tracks.setdefault(record.track_id, _Track()).sealed_bytes += len(record.payload)
+            elif isinstance(record, Thumbnail):
+                tracks.setdefault(record.track_id, _Track()).thumbnails += 1
             elif isinstance(record, Face):
                 found = tracks.setdefault(record.track_id, _Track())
                 found.see(record.pts * unit)
@@ -249,7 +253,7 @@ def _print_text(facts: dict[str, Any]) -> None:
                     f"track {track['track']:<5} "
                     f"{track['from_s']:9.3f} s to {track['to_s']:9.3f} s, "
                     f"{track['replaced']} replaced, {track['covered']} covered, "
-                    f"{track['sealed_bytes']} bytes sealed"
+                    f"{track['sealed_bytes']} bytes sealed, {track['thumbnails']} thumbnails"
                 )
         elif isinstance(value, dict):
             for key, text in value.items():
