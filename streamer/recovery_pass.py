@@ -17,7 +17,7 @@ from streamer.progress import ProgressSink, Tick
 from streamer.recovery_log import PlacedRecords
 from streamer.recovery_request import RecoveryMode
 from streamer.recovery_samples import Sampler
-from streamer.restorer import RecoveredFrame, Restorer
+from streamer.restorer import RecoveredFrame, Restorer, pictured_tracks
 from streamer.runner import StageRunner
 from streamer.sink import SinkOptions
 from streamer.sink_recovery import RecoverySink
@@ -171,8 +171,8 @@ class RecoveryPass:
         """Tracks that are brought back in a frame."""
         if self.mode == "sealed":
             return [patch.track_id for patch in records.patches]
-        thumbnails = records.thumbnails if self.mode == "assisted" else ()
-        return [face.track_id for face in self.restorer.wanted(records.faces, thumbnails)]
+        pictured = pictured_tracks(records) if self.mode == "assisted" else ()
+        return [face.track_id for face in self.restorer.wanted(records.faces, pictured)]
 
     def _restore(self, frame: Frame, records: PlacedRecords) -> RecoveredFrame:
         if self.mode == "sealed":

@@ -134,22 +134,21 @@ class Renderer:
         result = self._blender.blend(frame, plan, faces)
         records: list[Record] = []
         for face in plan:
-            records.append(_face_record(frame, face, result))
-            rect, crop = result.rects_xywh_px.get(face.track_id), crops.get(face.track_id)
-            kept = kept_picture(self._keeps, frame, face, rect=rect, crop=crop)
-            if kept is not None:
-                records.append(kept)
+            record = _face_record(frame, face, result)
+            kept = kept_picture(
+                self._keeps, frame, record, rect=result.rects_xywh_px.get(face.track_id),
+                crop=crops.get(face.track_id), crop_size_px=self._generator.crop_size_px,
+            )  # fmt: skip
+            records += [record] if kept is None else [record, kept]
         return RenderedFrame(result, tuple(records))
 
     def _crops(self, frame: Frame, plan: FramePlan) -> dict[int, UInt8Array]:
-        """Track id -> aligned original of the faces that are drawn, or kept as thumbnails."""
+        """Track id -> aligned original of the faces that are drawn."""
         size = self._generator.crop_size_px
-        keeps_all = self._keeps is KeptPictures.THUMBNAILS
         return {
             face.track_id: crop_rgb(frame.pixels, frame.color, face.frame_from_crop, size)
             for face in plan
-            if face.frame_from_crop is not None
-            and (keeps_all or face.identity_id in self._identities)
+            if face.frame_from_crop is not None and face.identity_id in self._identities
         }
 
     def _generate(
@@ -163,7 +162,7 @@ class Renderer:
         wanted = [
             (face, face.frame_from_crop)
             for face in plan
-            if face.frame_from_crop is not None and face.identity_id in self._identities
+            if face.frame_from_crop is not None and face.track_id in crop_of
         ]
         if not wanted:
             return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from fractions import Fraction
 from typing import Final
@@ -15,13 +15,13 @@ from engines.face_mask import face_mask
 from engines.generator import FaceGenerator
 from streamer.color import crop_rgb, paste_rgb_into
 from streamer.frames import ColorSpec, Frame
-from streamer.key_log import Face, Thumbnail
+from streamer.key_log import Face
 from streamer.recovery_log import PlacedRecords
 from streamer.recovery_scale import scaled_planes
 from streamer.sealed_patch import decode_planes, paste_planes_into
-from streamer.thumbnail import decode_thumbnail, enlarged, held_to, reduced
+from streamer.thumbnail import decode_thumbnail, enlarged, held_to, reduced, thumbnail_place
 
-__all__ = ["RecoveredFrame", "Restorer"]
+__all__ = ["RecoveredFrame", "Restorer", "pictured_tracks"]
 
 # Private, as in `streamer.blender`: recovered frames come from here and nowhere else.
 _SEAL: Final = object()
@@ -62,9 +62,9 @@ class Restorer:
         self._generator = generator
         self._identities = identities
 
-    def wanted(self, faces: Sequence[Face], thumbnails: Sequence[Thumbnail] = ()) -> list[Face]:
-        """The faces that are drawn again: synthetic ones of known tracks, and all on thumbnails."""
-        known, pictured = self._identities, {thumbnail.track_id for thumbnail in thumbnails}
+    def wanted(self, faces: Sequence[Face], pictured: Collection[int] = ()) -> list[Face]:
+        """The faces that are drawn again: synthetic ones of known tracks, and `pictured` tracks."""
+        known = self._identities
         return [
             face
             for face in faces
@@ -82,47 +82,56 @@ class Restorer:
         """Assisted recovery: G(z, E_attr(Y)), held to the thumbnails of the original faces.
 
         Where a log has originals instead, what a thumbnail would show is taken from them. A filled
-        face is drawn from its thumbnail; one of an unknown identity comes back as that shows it.
+        face, or one whose identity is not known, comes back as its thumbnail shows it.
 
         Raises:
             MediaError: see `unseal`.
         """
-        thumbnails = self._thumbnails(frame, records)
-        return self._draw(frame, self.wanted(records.faces, records.thumbnails), thumbnails)
+        wanted = self.wanted(records.faces, pictured_tracks(records))
+        return self._draw(frame, wanted, self._thumbnails(frame, records))
 
     def _thumbnails(self, frame: Frame, records: PlacedRecords) -> dict[int, UInt8Array]:
         """Track id -> (40, 40, 3) uint8 RGB of the original."""
-        found = {}
-        if records.patches:
+        found = {t.track_id: decode_thumbnail(t.payload) for t in records.thumbnails}
+        sealed = {patch.track_id for patch in records.patches} - set(found)
+        if sealed:
             pixels, size = self._unsealed(frame, records), self._generator.crop_size_px
-            sealed = {patch.track_id for patch in records.patches}
-            found = {
-                face.track_id: reduced(crop_rgb(pixels, frame.color, face.frame_from_crop, size))
-                for face in records.faces
-                if face.is_generated and face.track_id in sealed
-            }
-        return found | {t.track_id: decode_thumbnail(t.payload) for t in records.thumbnails}
+            for face in records.faces:
+                if face.track_id in sealed:
+                    crop = crop_rgb(pixels, frame.color, thumbnail_place(face, size), size)
+                    found[face.track_id] = reduced(crop)
+        return found
 
     def _draw(
         self, frame: Frame, wanted: Sequence[Face], thumbnails: Mapping[int, UInt8Array]
     ) -> RecoveredFrame:
         canvas, size = frame.pixels.copy(), self._generator.crop_size_px
-        if not wanted:
-            return self._finish(frame, canvas)
-        faces = np.stack([_seen(frame, face, thumbnails, size) for face in wanted])
-        masks = np.stack([face_mask(size)] * len(wanted))
-        known = [row for row, face in enumerate(wanted) if face.track_id in self._identities]
-        if known:
-            targets = np.stack([self._identities[wanted[row].track_id] for row in known])
-            faces[known], alphas = self._generator.generate(faces[known], targets)
-            for row, alpha in zip(known, alphas, strict=True):
-                # What lies in front of a filled face is hidden, too.
-                masks[row] *= alpha if wanted[row].is_generated else 1.0
-        for face, made, mask in zip(wanted, faces, masks, strict=True):
+        known = [f for f in wanted if f.is_generated and f.track_id in self._identities]
+        made = self._made(frame, known)
+        for face in wanted:
+            drawn, mask = made.get(face.track_id, (None, None))
             thumbnail = thumbnails.get(face.track_id)
-            drawn = made if thumbnail is None else held_to(thumbnail, made)
-            paste_rgb_into(canvas, frame.color, drawn, mask, face.frame_from_crop)
+            if thumbnail is not None:
+                drawn = enlarged(thumbnail, size) if drawn is None else held_to(thumbnail, drawn)
+            if mask is None:
+                # A cover reaches over the whole box.
+                mask = face_mask(size) if face.is_generated else np.ones((size, size), np.float32)
+            if drawn is not None:
+                paste_rgb_into(canvas, frame.color, drawn, mask, thumbnail_place(face, size))
         return self._finish(frame, canvas)
+
+    def _made(
+        self, frame: Frame, faces: Sequence[Face]
+    ) -> dict[int, tuple[UInt8Array, Float32Array]]:
+        """Track id -> (S, S, 3) uint8 RGB of the face that its identity gives, and its mask."""
+        if not faces:
+            return {}
+        size = self._generator.crop_size_px
+        crops = [crop_rgb(frame.pixels, frame.color, f.frame_from_crop, size) for f in faces]
+        targets = np.stack([self._identities[face.track_id] for face in faces])
+        made, alphas = self._generator.generate(np.stack(crops), targets)
+        masks = alphas * face_mask(size)
+        return {face.track_id: (made[row], masks[row]) for row, face in enumerate(faces)}
 
     def unseal(self, frame: Frame, records: PlacedRecords) -> RecoveredFrame:
         """Sealed recovery: the original regions, as they were decoded; scaled like the frame.
@@ -155,10 +164,6 @@ class Restorer:
         return RecoveredFrame(canvas, frame.color, frame.pts, frame.time_base, seal=_SEAL)
 
 
-def _seen(
-    frame: Frame, face: Face, thumbnails: Mapping[int, UInt8Array], size_px: int
-) -> UInt8Array:
-    """(S, S, 3) uint8 RGB: what the generator looks at; behind a cover the thumbnail is all."""
-    if face.is_generated or face.track_id not in thumbnails:
-        return crop_rgb(frame.pixels, frame.color, face.frame_from_crop, size_px)
-    return enlarged(thumbnails[face.track_id], size_px)
+def pictured_tracks(records: PlacedRecords) -> frozenset[int]:
+    """Tracks of which the log holds a picture for this frame."""
+    return frozenset(p.track_id for p in records.patches) | {t.track_id for t in records.thumbnails}

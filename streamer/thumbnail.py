@@ -11,11 +11,20 @@ from typing import Final
 import cv2
 import numpy as np
 
-from engines.arrays import UInt8Array, require_array
+from engines.arrays import Float64Array, UInt8Array, require_array
 from engines.errors import KeyLogFormatError
+from streamer.key_log_faces import Face
 from streamer.sealed_patch import jpeg_shape
 
-__all__ = ["EDGE_PX", "decode_thumbnail", "encode_thumbnail", "enlarged", "held_to", "reduced"]
+__all__ = [
+    "EDGE_PX",
+    "decode_thumbnail",
+    "encode_thumbnail",
+    "enlarged",
+    "held_to",
+    "reduced",
+    "thumbnail_place",
+]
 
 EDGE_PX: Final = 40
 _JPEG_OPTIONS: Final = (
@@ -28,11 +37,31 @@ _JPEG_OPTIONS: Final = (
 )
 
 
+def thumbnail_place(face: Face, size_px: int) -> Float64Array:
+    """What a thumbnail shows: the aligned face, or the whole box of a face that was covered.
+
+    Args:
+        face: where it is.
+        size_px: side S of the crop.
+
+    Returns:
+        (2, 3) float64, maps pixels of the (S, S) crop to pixels of the frame.
+    """
+    if face.is_generated:
+        return face.frame_from_crop
+    x1, y1, x2, y2 = (float(value) for value in face.box_xyxy_px)
+    across, down = max(x2 - x1, 1.0) / size_px, max(y2 - y1, 1.0) / size_px
+    # The centre of a pixel is half a pixel inside of its edge, in both sizes.
+    return np.array(
+        [[across, 0.0, x1 + (across - 1) / 2], [0.0, down, y1 + (down - 1) / 2]], np.float64
+    )
+
+
 def encode_thumbnail(crop: UInt8Array) -> bytes:
     """The payload of a `Thumbnail` record.
 
     Args:
-        crop: (S, S, 3) uint8 RGB original, aligned as the generator sees it.
+        crop: (S, S, 3) uint8 RGB original, cut out as `thumbnail_place` says.
     """
     require_array("crop", crop, (None, None, 3), np.uint8)
     bgr = cv2.cvtColor(reduced(crop), cv2.COLOR_RGB2BGR)
