@@ -15,7 +15,7 @@ from benchmarks.source_faces import FACE_SCORE, FrameFaces
 from benchmarks.video_io import Fidelity, compare_streams, paired_frames
 from engines.arrays import Float32Array, UInt8Array
 
-__all__ = ["RecoveryFigures", "measure_recovery"]
+__all__ = ["RecoveryFigures", "measure_recovery", "overall_percent"]
 
 _SAME_PLACE_OVERLAP = 0.4
 
@@ -70,6 +70,16 @@ class RecoveryFigures:
             "accepted_percent": {name: self.accepted_percent(name) for name in self.accepted},
             "face_found_percent": self.face_percent(),
         }
+
+
+def overall_percent(all_figures: Sequence[RecoveryFigures], mode: str) -> dict[str, float]:
+    """Judge -> share of the faces of all clips, recovered in one way, taken for the person."""
+    chosen = [figures for figures in all_figures if figures.mode == mode]
+    found: dict[str, list[bool]] = {}
+    for figures in chosen:
+        for name, answers in figures.accepted.items():
+            found.setdefault(name, []).extend(answers)
+    return {name: 100 * sum(a) / len(a) for name, a in found.items() if a}
 
 
 def _face_psnr(a: UInt8Array, b: UInt8Array, box: Float32Array) -> float | None:

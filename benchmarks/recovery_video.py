@@ -29,7 +29,7 @@ from benchmarks.command_line import (
     write_password,
 )
 from benchmarks.persons import PersonJudge, dlib_judge, edgeface_judge
-from benchmarks.recovery_measure import RecoveryFigures, measure_recovery
+from benchmarks.recovery_measure import RecoveryFigures, measure_recovery, overall_percent
 from benchmarks.report import markdown_table, write_json
 from benchmarks.source_faces import FrameFaces, find_source_faces
 from benchmarks.system_info import describe_system
@@ -136,6 +136,16 @@ def _row(figures: RecoveryFigures) -> list[str]:
     ]
 
 
+def _overall_lines(results: Sequence[RecoveryFigures]) -> list[str]:
+    """Each way of recovery over all clips, a face in a frame counting one."""
+    lines = []
+    for mode in dict.fromkeys(figures.mode for figures in results):
+        shares = overall_percent(results, mode).items()
+        people = ", ".join(f"{name} {share:.1f} %" for name, share in shares)
+        lines.append(f"all clips, {mode}: taken for the person by {people or 'nobody asked'}")
+    return lines
+
+
 def _complaints(figures: RecoveryFigures) -> list[str]:
     """What misses a bar."""
     found = []
@@ -205,6 +215,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(describe_system().line())
     print(markdown_table(head, [_row(figures) for figures in results]))
+    for text in _overall_lines(results):
+        print(text)
     for text in complaints:
         print(f"missed: {text}")
     if args.json:

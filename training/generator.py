@@ -19,9 +19,9 @@ from torch import nn
 
 from engines.identity_composites import IdentityComposites
 from training.composites import COMPOSITES_FILE, bank_composites, load_composites, save_composites
-from training.discriminator import Discriminator, FeatureCritic
-from training.face_features import CHANNELS, FaceFeatures
+from training.face_features import FaceFeatures
 from training.face_synthesis import FaceSynthesis
+from training.generator_critics import Critics
 from training.generator_data import Batch, FaceBank, Floats, identity_basis, load_bank
 from training.generator_draws import Fakes
 from training.generator_export import read_weights
@@ -92,17 +92,16 @@ def _build(
         state = read_weights(args.init)
         net = FaceSynthesis(state["basis"], Landmarks66(folded=True))
         net.load_state_dict(state)
-    critic, feature_critic = Discriminator(), FeatureCritic(CHANNELS)
+    critics = Critics()
     primary, features = readers[0], FaceFeatures(readers[1])
     encoder, inner_px = rebuild_encoder(args.encoder)
     own = OwnReader(encoder, inner_px=inner_px)
     teacher = LandmarkTeacher(args.teachers)
-    for module in (net, critic, feature_critic, own, primary, features, teacher):
+    for module in (net, critics, own, primary, features, teacher):
         module.to(args.device, memory_format=torch.channels_last)
     return GeneratorTraining(
         net=net,
-        critic=critic,
-        feature_critic=feature_critic,
+        critics=critics,
         own=own,
         primary=primary,
         features=features,
@@ -132,13 +131,11 @@ def _run(args: argparse.Namespace, training: GeneratorTraining, bank: FaceBank, 
     average = AveragedModel(training.net, decay=0.998)
     learned = [p for p in training.net.parameters() if p.requires_grad]
     adam = torch.optim.Adam(learned, lr=args.rate, betas=(0.9, 0.99))
-    critics = [*training.critic.parameters(), *training.feature_critic.parameters()]
-    critic_adam = torch.optim.Adam(critics, args.critic_rate, (0.0, 0.99))
+    critic_adam = torch.optim.Adam(training.critics.parameters(), args.critic_rate, (0.0, 0.99))
     parts: dict[str, Any] = {
         "net": training.net,
         "average": average.model,
-        "critic": training.critic,
-        "feature_critic": training.feature_critic,
+        "critics": training.critics,
         "optimizer-net": adam,
         "optimizer-critic": critic_adam,
     }

@@ -52,11 +52,13 @@ class Fakes:
         crops: (N, 3, S, S) in [-1, 1].
         maps: Their feature maps.
         area: (N, 1, S, S) in [0, 1], where they are synthetic.
+        own: (M, 3, S, S), what the last M crops look like with the person's own face, drawn, too.
     """
 
     crops: Tensor
     maps: list[Tensor]
     area: Tensor
+    own: Tensor
 
 
 def draw_faces(

@@ -15,8 +15,8 @@ class LossWeights:
     of the person is the wanted picture; ``swapped`` is what is left of them where there is none,
     because there recognisers and critics disagree.
 
-    ``adversarial`` and ``features`` are ratios: the gradients of the two critics beside those of
-    all other losses.
+    ``adversarial``, ``features`` and ``heads`` are ratios: the gradients of the three critics
+    beside those of all other losses.
     """
 
     identity: float = 4.0
@@ -27,6 +27,7 @@ class LossWeights:
     pairs: float = 2.5
     adversarial: float = 0.5
     features: float = 0.5
+    heads: float = 0.3
     perceptual: float = 2.0
     landmarks: float = 0.3
     teacher_landmarks: float = 0.5

@@ -10,15 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engines.identity_composites import IdentityComposites
-from training.discriminator import (
-    Discriminator,
-    FeatureCritic,
-    discriminator_loss,
-    generator_loss,
-)
 from training.face_features import perceptual_loss
 from training.face_synthesis import FaceSynthesis
 from training.generator_balance import GradientBalance
+from training.generator_critics import Critics, own_faces
 from training.generator_data import Batch
 from training.generator_draws import Drawn, Fakes, draw_faces
 from training.generator_landmarks import landmark_loss, landmark_weights
@@ -30,7 +25,6 @@ from training.losses_identity import (
     OwnReader,
     cosine,
     old_identity_hinge,
-    recogniser_window,
 )
 from training.losses_image import colour_loss, composite, degrade, reconstruction_loss, spot_loss
 
@@ -43,8 +37,7 @@ class GeneratorTraining:
 
     Attributes:
         net: The network being trained.
-        critic: The discriminator of pixels.
-        feature_critic: The discriminator of features.
+        critics: What tells new faces from photographs, and those that do not suit their heads.
         own: The encoder that ships, frozen: identities are in its space and are read back with it.
         primary: EdgeFace-XS, frozen.
         features: ``FaceFeatures``: embeddings and maps of MobileFaceNet.
@@ -59,8 +52,7 @@ class GeneratorTraining:
     """
 
     net: FaceSynthesis
-    critic: Discriminator
-    feature_critic: FeatureCritic
+    critics: Critics
     own: OwnReader
     primary: nn.Module
     features: nn.Module
@@ -92,17 +84,25 @@ class GeneratorTraining:
         total = total + w.spots * spots
         total = total + self._points_loss(output, batch, lessons, step)
         if step >= self.mixture.adversarial_from:
-            total = total + self._adversarial_loss(output, maps, area, total, step)
+            total = total + self._adversarial_loss(output, maps, area, total, taught, step)
         if taught < count and step % self.mixture.cycle_every == self.mixture.cycle_every - 1:
             total = total + self._recovery(batch, output.detach()[taught:], taught)
-        return total, Fakes(output.detach(), [m.detach() for m in maps], area)
+        compares = step % self.mixture.critic_every == 0
+        own = self._own_faces(batch, taught if compares else count)
+        return total, Fakes(output.detach(), [m.detach() for m in maps], area, own)
 
     @torch.no_grad()
     def fakes(self, batch: Batch, step: int) -> Fakes:
         """What the critics would see of a step, without the losses (to warm them)."""
         drawn = self._draw(batch, step)
         _, maps = self.features(drawn.output, self._shift())
-        return Fakes(drawn.output, maps, drawn.area)
+        return Fakes(drawn.output, maps, drawn.area, self._own_faces(drawn.batch, drawn.taught))
+
+    def _own_faces(self, batch: Batch, taught: int) -> Tensor:
+        """What the third critic compares the swaps with; empty where nobody listens to it."""
+        if self.weights.heads <= 0.0:
+            taught = len(batch.crops)
+        return own_faces(self.net, batch, taught)
 
     def _draw(self, batch: Batch, step: int) -> Drawn:
         return draw_faces(
@@ -132,22 +132,27 @@ class GeneratorTraining:
         return self.weights.taught * rec + self.weights.perceptual * perceptual
 
     def _adversarial_loss(
-        self, output: Tensor, maps: list[Tensor], area: Tensor, others: Tensor, step: int
+        self,
+        output: Tensor,
+        maps: list[Tensor],
+        area: Tensor,
+        others: Tensor,
+        taught: int,
+        step: int,
     ) -> Tensor:
-        for critic in (self.critic, self.feature_critic):
-            critic.requires_grad_(False)  # only the fakes need gradients here
-        pixels = generator_loss(self.critic(output), area)
-        features = generator_loss(self.feature_critic(maps), recogniser_window(area))
-        self._note(adv=pixels, adv_features=features)
+        w = self.weights
+        losses = self.critics.generator_losses(
+            output, maps, area, taught=taught, with_heads=w.heads > 0.0
+        )
+        self._note(**{f"adv_{name}": loss for name, loss in losses.items()})
         loss = self.balance.weigh(
-            {"pixels": pixels, "features": features},
+            losses,
             others=others,
             last=self.net.to_rgb.weight,
-            ratio={"pixels": self.weights.adversarial, "features": self.weights.features},
+            ratio={"pixels": w.adversarial, "features": w.features, "heads": w.heads},
             step=step,
         )
-        self.log["adv_weight"] = self.balance.weights["pixels"]
-        self.log["adv_features_weight"] = self.balance.weights["features"]
+        self.log.update({f"adv_{n}_weight": self.balance.weights[n] for n in losses})
         return loss
 
     def _own_loss(
@@ -271,20 +276,13 @@ class GeneratorTraining:
         return w.cycle * rec + 0.5 * w.identity * (1.0 - near.mean() + 1.0 - edge.mean())
 
     def critic_loss(self, real: Tensor, fakes: Fakes) -> Tensor:
-        """Loss of the two critics on as many real crops as fakes."""
-        for critic in (self.critic, self.feature_critic):
-            critic.requires_grad_(True)
+        """Loss of the critics on as many real crops as fakes."""
         with torch.no_grad():
             _, maps = self.features(real, self._shift())
-            areas = self.net.area(self.net.landmarks(real).float()), fakes.area
-        pixels = discriminator_loss(self.critic(real), self.critic(fakes.crops), *areas)
-        features = discriminator_loss(
-            self.feature_critic(maps),
-            self.feature_critic(fakes.maps),
-            *(recogniser_window(area) for area in areas),
-        )
-        self._note(critic=pixels, critic_features=features)
-        return pixels + features
+            area = self.net.area(self.net.landmarks(real).float())
+        found = self.critics.losses(real, maps, area, fakes)
+        self._note(**found)
+        return torch.stack([v for n, v in found.items() if n.startswith("critic")]).sum()
 
     def _note(self, **values: Tensor) -> None:
         """Running means for the log, over about the last 50 steps."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.recovery_measure import measure_recovery
+from benchmarks.recovery_measure import RecoveryFigures, measure_recovery, overall_percent
 from benchmarks.source_faces import FrameFaces
-from benchmarks.video_io import write_video
+from benchmarks.video_io import Fidelity, write_video
 from engines.arrays import Float32Array, UInt8Array
 
 _Found = tuple[Float32Array, Float32Array, Float32Array]
@@ -44,3 +44,16 @@ def test_one_bad_face_lowers_the_mean(
     figures = measure_recovery(source, output, "sealed", exact_faces, [], _nobody)
     assert figures.mean_psnr_db() < 30
     assert len(figures.psnr_db) == 6
+
+
+def test_a_clip_with_more_faces_counts_more_over_all_clips() -> None:
+    kept = Fidelity(1, 1, True, 0.0, True, 0, 0, True)
+    answers = {"long": ("generative", [True, True, False]), "short": ("generative", [False])}
+    answers["other"] = ("assisted", [True])
+    figures = [
+        RecoveryFigures(clip, mode, kept, accepted={"judge": given, "nobody": []})
+        for clip, (mode, given) in answers.items()
+    ]
+    assert overall_percent(figures, "generative") == {"judge": 50.0}
+    assert overall_percent(figures, "assisted") == {"judge": 100.0}
+    assert overall_percent(figures, "sealed") == {}

@@ -16,11 +16,8 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install .
 pytest.importorskip("onnx", reason="the export needs onnx")
 
 from tests.training.identities import basis, unit_rows  # noqa: E402 - after the skip
-from training.discriminator import (  # noqa: E402 - after the skip
-    Discriminator,
-    FeatureCritic,
-)
 from training.face_synthesis import FaceSynthesis  # noqa: E402 - after the skip
+from training.generator_critics import Critics  # noqa: E402 - after the skip
 from training.generator_data import (  # noqa: E402 - after the skip
     Batch,
     FaceBank,
@@ -188,8 +185,7 @@ class _FakeTeacher(Module):
 def _training(net: FaceSynthesis, mixture: Mixture | None = None) -> GeneratorTraining:
     return GeneratorTraining(
         net=net,
-        critic=Discriminator(width=4),
-        feature_critic=FeatureCritic((4, 8), width=4),
+        critics=Critics(width=4, channels=(4, 8)),
         own=_FakeReader(512),
         primary=_FakeReader(512),
         features=_FakeFeatures(),
@@ -219,7 +215,7 @@ def test_a_step_gives_gradients_to_the_whole_generator() -> None:
     assert set(training.log) >= {
         *("own_taught", "own_old", "cycle_rec", "rec", "edge_old", "mobile_old"),
         *("perceptual", "adv_features", "critic_features", "edge_pairs", "mobile_pairs"),
-        *("landmarks_px", "teacher_px"),
+        *("landmarks_px", "teacher_px", "adv_heads"),
     }
 
 
@@ -233,7 +229,7 @@ def test_critics_are_warmed_by_the_same_fakes_without_the_generator() -> None:
         torch.testing.assert_close(one, other)
     training = _training(net)
     training.critic_loss(batch.crops, fakes).backward()
-    assert all(p.grad is not None for p in training.critic.parameters())
+    assert all(p.grad is not None for p in training.critics.parameters())
     assert all(p.grad is None for p in net.parameters())
 
 
