@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.arrays import Float32Array, UInt8Array
+from training.crops import ARCFACE
 
 __all__ = ["DlibTools", "Judge", "detected", "judges", "landmarks66", "psnr_ssim_mae"]
 
-_ARCFACE: Final = slice(24, 136)
 _BOX_LTRB_PX: Final = (34, 44, 126, 142)  # a detector's box of an aligned face
 _WINDOW_XYXY_PX: Final = (30, 26, 130, 152)
 
@@ -106,7 +106,7 @@ def judges(teachers: ModuleType) -> tuple[list[Judge], DlibTools | None]:
     threshold = float(teachers.THRESHOLDS["edgeface_xxs"][0])
 
     def embed(crops: UInt8Array) -> Float32Array:
-        faces = np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE])
+        faces = np.ascontiguousarray(crops[:, ARCFACE, ARCFACE])
         return np.asarray(teachers.embed_edgeface_xxs(faces), np.float32)
 
     found = [

@@ -23,11 +23,10 @@ from streamer.models import load_models, people_weight
 from streamer.reader import open_reader
 from streamer.rotation_kinds import RotationKind
 from streamer.rotator import Rotator, angle_for_level, make_rotator
-from training.crops import read_index, read_tar_crops
+from training.crops import ARCFACE, read_index, read_tar_crops
 
 __all__ = ["HeldOut", "Product", "drawn_identity", "key_of", "load_held_out"]
 
-_ARCFACE: Final = slice(24, 136)
 LEVELS: Final = 10
 
 
@@ -127,7 +126,7 @@ class Product:
 
     def embed(self, crops: UInt8Array) -> Float32Array:
         """(N, 160, 160, 3) uint8 RGB to (N, 512)."""
-        return self._embedder.embed(np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE]))
+        return self._embedder.embed(np.ascontiguousarray(crops[:, ARCFACE, ARCFACE]))
 
     def looks(self, crops: UInt8Array) -> Float32Array:
         """How sure the detector is of each face, (N, 160, 160, 3) uint8 RGB to (N,)."""
@@ -144,7 +143,7 @@ class Product:
         By the reader of the generator; by E_id where it has none.
         """
         reader = self._reader.embedder if self._reader else self._embedder
-        return reader.embed(np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE]))
+        return reader.embed(np.ascontiguousarray(crops[:, ARCFACE, ARCFACE]))
 
     def likeliest(self, identities: Float32Array) -> Float32Array:
         """Identities that were read and turned back, corrected as recovery does; (N, 512)."""

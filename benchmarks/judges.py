@@ -20,10 +20,10 @@ from benchmarks.generator_judges import DlibTools
 from benchmarks.judges_cache import Memo
 from engines.arrays import Float32Array, Float64Array, UInt8Array
 from engines.manifest import sha256_of
+from training.crops import ARCFACE
 
 __all__ = [
     "DLIB_TAU",
-    "FACE",
     "ImageJudge",
     "accepted_by_any",
     "distance_matrix",
@@ -37,7 +37,6 @@ __all__ = [
 # The threshold of the Face Recognition library, and of the paper.
 DLIB_TAU: Final = 0.6
 # The ArcFace crop in the middle of a 160 px canvas.
-FACE: Final = slice(24, 136)
 _BATCH: Final = 16
 
 
@@ -92,7 +91,7 @@ def edgeface_image_judge(teachers: ModuleType) -> ImageJudge:
     """EdgeFace-XXS: no training of ours uses it, unlike its larger brother EdgeFace-XS."""
 
     def embed(crops: UInt8Array) -> Float32Array:
-        faces = np.ascontiguousarray(crops[:, FACE, FACE])
+        faces = np.ascontiguousarray(crops[:, ARCFACE, ARCFACE])
         return np.asarray(teachers.embed_edgeface_xxs(faces), np.float32)
 
     return ImageJudge("edgeface-xxs", embed)
@@ -123,7 +122,7 @@ def onnx_image_judge(path: Path) -> ImageJudge:
     step = entry.shape[0] if isinstance(entry.shape[0], int) else _BATCH
 
     def embed(crops: UInt8Array) -> Float32Array:
-        faces = crops[:, FACE, FACE].astype(np.float32).transpose(0, 3, 1, 2) / 127.5 - 1
+        faces = crops[:, ARCFACE, ARCFACE].astype(np.float32).transpose(0, 3, 1, 2) / 127.5 - 1
         parts = [
             net.run(None, {entry.name: np.ascontiguousarray(faces[i : i + step])})[0]
             for i in range(0, len(faces), step)

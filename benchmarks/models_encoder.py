@@ -17,7 +17,7 @@ from engines.embedder import FaceEmbedder
 from engines.loader import load_engine
 from engines.manifest import WEIGHTS_FOLDER, ModelManifest, load_manifest
 from export.quantize import quantize_int8
-from training.crops import read_index, read_tar_crops
+from training.crops import ARCFACE, read_index, read_tar_crops
 from training.teachers import load_teachers
 
 __all__ = ["PairSet", "evaluate", "fold_accuracy", "load_lfw", "tar_at_far"]
@@ -238,7 +238,7 @@ def _int8(
     rows = [r for r in read_index(data / "index.csv") if r["shard"] == "shard_000.tar"]
     step = len(rows) // _CALIBRATION_CROPS
     names = [r["file"] for r in rows[::step]]
-    crops = read_tar_crops([data / "shard_000.tar"], names, size_px=160)[:, 24:136, 24:136]
+    crops = read_tar_crops([data / "shard_000.tar"], names, size_px=160)[:, ARCFACE, ARCFACE]
     pixels = (crops.transpose(0, 3, 1, 2).astype(np.float32) - described.mean) / described.std
     batches: Iterator[dict[str, Any]] = (
         {"input": np.ascontiguousarray(pixels[i : i + _BATCH])}

@@ -6,12 +6,16 @@ import csv
 import tarfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_index", "read_tar_crops", "read_train_crops"]
+__all__ = ["ARCFACE", "read_index", "read_tar_crops", "read_train_crops"]
+
+ARCFACE: Final = slice(24, 136)
+"""Rows, and columns, of a 160 px crop that are the 112 px crop of recognisers."""
 
 
 def read_index(path: Path) -> list[dict[str, str]]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.crops import ARCFACE
 from training.encoder import Feed, Recipe, distillation_loss
 from training.encoder_consistent import ConsistentFeed, label
 from training.encoder_model import Encoder
@@ -155,7 +156,7 @@ def _first_model(run: Path, out: Path, crops: Rgb) -> ReadoutEncoder:
     if run.suffix != ".onnx":
         return load_readout_encoder(run)
     model = ReadoutEncoder(Encoder(), side=_SIDE)
-    faces = np.ascontiguousarray(crops[:: max(1, len(crops) // _SAMPLE), 24:136, 24:136])
+    faces = np.ascontiguousarray(crops[:: max(1, len(crops) // _SAMPLE), ARCFACE, ARCFACE])
     x = (torch.from_numpy(faces).permute(0, 3, 1, 2).float() - 127.5) / 127.5
     x = F.interpolate(x, size=16 * _SIDE, mode="bilinear", align_corners=False)
     load_for_training(model, run, x, prefix="encoder.")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.crops import ARCFACE
 from training.encoder_model import EMBEDDING_DIM, Encoder
 from training.encoder_watch import held_out_crops
 from training.runtime import half_precision, load_checkpoint, save_checkpoint
@@ -124,7 +125,7 @@ def _batches(cache: Path, size_px: int, *, every: int) -> Iterator[tuple[Tensor,
     crops = np.load(cache / "crops160.npy", mmap_mode="r")
     for name, mirrored in (("edgeface_xs.npy", False), ("edgeface_xs_flip.npy", True)):
         targets = np.load(cache / name)[::every]
-        chosen = crops[::every, 24:136, 24:136]
+        chosen = crops[::every, ARCFACE, ARCFACE]
         for i in range(0, len(chosen), 256):
             faces = np.ascontiguousarray(chosen[i : i + 256, :, :: -1 if mirrored else 1])
             yield _as_input(faces, size_px), torch.from_numpy(targets[i : i + 256])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.crops import read_train_crops
+from training.crops import ARCFACE, read_train_crops
 from training.encoder_blends import blend_faces
 from training.encoder_hints import HintBank, teacher_maps
 from training.teachers import load_teachers
@@ -110,7 +110,7 @@ def load_targets(
             load_teachers(teachers).embed_edgeface(np.ascontiguousarray(crops)), np.float32
         )
 
-    centre = crops[:, 24:136, 24:136]
+    centre = crops[:, ARCFACE, ARCFACE]
     plain = _cached(cache / "edgeface_xs.npy", lambda: embed(centre))
     flipped = _cached(cache / "edgeface_xs_flip.npy", lambda: embed(centre[:, :, ::-1]))
     blends, blended = [], []

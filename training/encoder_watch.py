@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.crops import read_index, read_tar_crops
+from training.crops import ARCFACE, read_index, read_tar_crops
 from training.runtime import half_precision
 from training.teachers import load_teachers
 
@@ -39,7 +39,7 @@ def held_out_crops(data: Path, teachers: Path) -> tuple[Tensor, Tensor]:
     """Every second crop of the held-out CelebA identities and the teacher's embeddings of them."""
     names = [row["file"] for row in read_index(data / "eval" / "celeba_ids.csv")][::2]
     crops = read_tar_crops([data / "eval" / "celeba_ids.tar"], names, size_px=160)[
-        :, 24:136, 24:136
+        :, ARCFACE, ARCFACE
     ]
     target = load_teachers(teachers).embed_edgeface(np.ascontiguousarray(crops))
     return torch.from_numpy(crops.copy()).permute(0, 3, 1, 2), torch.from_numpy(target)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.manifest import sha256_of
-from training.crops import read_index, read_train_crops
+from training.crops import ARCFACE, read_index, read_train_crops
 from training.generator_landmarks import label_landmarks, mirror_landmarks
 from training.generator_pseudo import nearest_pose, pseudo_swap
 
@@ -31,7 +31,6 @@ __all__ = [
     "turned",
 ]
 
-_ARCFACE: Final = slice(24, 136)
 _SIZE_PX: Final = 160
 _CANDIDATES: Final = 10
 BASIS_DIM: Final = 190
@@ -159,7 +158,7 @@ def load_bank(data: Path, cache: Path, teachers: ModuleType, encoder: Path | Non
     crops = _cached(cache / "crops160.npy", lambda: read_train_crops(data))
 
     def faces() -> NDArray[np.uint8]:
-        return np.ascontiguousarray(crops[:, _ARCFACE, _ARCFACE])
+        return np.ascontiguousarray(crops[:, ARCFACE, ARCFACE])
 
     primary = _cached(cache / "edgeface_xs.npy", lambda: teachers.embed_edgeface(faces()))
     mirrored = _cached(
@@ -190,7 +189,7 @@ def _embed_shipped(encoder: Path, crops: NDArray[np.uint8]) -> Floats:
     session = ort.InferenceSession(str(encoder), providers=["CPUExecutionProvider"])
     out = np.empty((len(crops), 512), np.float32)
     for i in range(0, len(crops), 64):
-        faces = (crops[i : i + 64, _ARCFACE, _ARCFACE].astype(np.float32) - 127.5) / 127.5
+        faces = (crops[i : i + 64, ARCFACE, ARCFACE].astype(np.float32) - 127.5) / 127.5
         feed = {"input": np.ascontiguousarray(faces.transpose(0, 3, 1, 2))}
         out[i : i + 64] = session.run(None, feed)[0]
     return out

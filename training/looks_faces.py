@@ -18,14 +18,13 @@ from engines.identity_composites import IdentityComposites
 from engines.loader import load_engine
 from engines.manifest import companion_array, load_manifest
 from training.composites import LEAST_AGE, load_composites
-from training.crops import read_index
+from training.crops import ARCFACE, read_index
 from training.keyed_identities import people_like, randomly_turned
 
 __all__ = ["FACES_A_CROP", "HALF_PX", "LooksFaces", "usable_rows"]
 
 FACES_A_CROP: Final = 3
 HALF_PX: Final = 80
-_ARCFACE: Final = slice(24, 136)
 _PEOPLE_WEIGHTS: Final = (0.6, 1.2)
 _LEAST_FILL: Final = 0.8
 _BATCH: Final = 32
@@ -72,7 +71,7 @@ class LooksFaces:
         """(N, 160, 160, 3) uint8 RGB to parts of (N, 3, 80, 80, 3), each crop's own face first."""
         for start in range(0, len(crops), _BATCH):
             part = np.ascontiguousarray(crops[start : start + _BATCH])
-            views = np.ascontiguousarray(part[:, _ARCFACE, _ARCFACE])
+            views = np.ascontiguousarray(part[:, ARCFACE, ARCFACE])
             own = torch.from_numpy(self._embedder.embed(views))
             wanted = [own, *(self._keyed(own) for _ in range(FACES_A_CROP - 1))]
             yield np.stack([self._drawn(part, one) for one in wanted], 1)
