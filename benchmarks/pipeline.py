@@ -37,7 +37,7 @@ from streamer.progress import QuietProgress
 __all__ = ["PipelineFigure", "bar_lines", "main", "measure"]
 
 _SIZES: Final = {"720": (720, 1280), "1080": (1080, 1920)}
-_PROVIDERS: Final = ("cpu", "cuda", "tensorrt")
+_PROVIDERS: Final = ("cpu", "cuda", "openvino", "tensorrt")
 _PASSWORD: Final = b"only for measuring"
 _OVERHEAD_BAR: Final = 0.15
 _BLEND_BAR_MS: Final = 1.5

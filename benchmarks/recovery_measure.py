@@ -68,6 +68,7 @@ class RecoveryFigures:
             "psnr_db_mean": self.mean_psnr_db(),
             "psnr_db_p5": self.low_psnr_db(),
             "accepted_percent": {name: self.accepted_percent(name) for name in self.accepted},
+            "asked": {name: len(answers) for name, answers in self.accepted.items()},
             "face_found_percent": self.face_percent(),
         }
 

@@ -28,7 +28,8 @@ _COLUMNS: Final = (
     "network", "provider", "batch", "threads", "p50 ms", "p95 ms", "p99 ms", "items/s", "CPU ms",
     "runs",
 )  # fmt: skip
-_PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "numpy")
+_PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "numpy")
+_ON_CORES: Final = ("cpu", "openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class BenchPlan:
         seconds: time for each figure; at least five runs are made.
     """
 
-    providers: tuple[Provider, ...] = ("cpu", "cuda", "tensorrt")
+    providers: tuple[Provider, ...] = ("cpu", "cuda", "openvino", "tensorrt")
     batches: tuple[int, ...] = (1, 4, 16)
     threads: tuple[int, ...] = (1, 2)
     seconds: float = 2.0
@@ -108,12 +109,17 @@ def bench_model(
     for provider in plan.providers:
         for threads in plan.threads:
             why = ""
-            if provider != "cpu" and threads != plan.threads[0]:
+            if provider not in _ON_CORES and threads != plan.threads[0]:
                 why = "CPU threads make no difference here"
             else:
                 try:
                     engine = load_engine(
-                        manifest, provider=provider, threads=threads, cache_folder=cache_folder
+                        manifest,
+                        provider=provider,
+                        threads=threads,
+                        cache_folder=cache_folder,
+                        # As a run would: in the number format that is fast there.
+                        precision="auto" if provider == "openvino" else "fp32",
                     )
                 except EngineError as exc:
                     why = getattr(exc, "reason", str(exc))

@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 
 from engines.errors import EngineLoadError
 from engines.manifest import ModelManifest, verified_model_bytes
-from engines.precision import Precision, cpu_form
+from engines.precision import Precision, cpu_form, has_amx
 from engines.protocols import Engine
 
 __all__ = ["Provider", "load_engine"]
@@ -19,7 +19,8 @@ __all__ = ["Provider", "load_engine"]
 Provider = Literal["auto", "cpu", "cuda", "openvino", "tensorrt"]
 
 _LOG = logging.getLogger(__name__)
-# OpenVINO is left out: it does not pay, see docs/decisions/0011-openvino.md.
+# OpenVINO has to be asked for: it needs less processor time and more memory, and that only where
+# there is AMX (docs/decisions/0087-openvino-on-amx.md).
 _AUTO_ORDER: Final = ("tensorrt", "cuda", "cpu")
 
 
@@ -30,6 +31,7 @@ def load_engine(
     threads: int = 0,
     cache_folder: Path | None = None,
     precision: Precision = "fp32",
+    quantised: bool = True,
     shared: Path | None = None,
 ) -> Engine:
     """Verify a model and start it.
@@ -40,8 +42,9 @@ def load_engine(
             and `describe()` says which, and why not those before it.
         threads: CPU threads of one call; 0 lets the backend decide.
         cache_folder: where TensorRT keeps built engines; None: the user's cache folder.
-        precision: which form of the model a CPU computes with, see `engines.precision.cpu_form`;
-            "fp32" is the file that the manifest names.
+        precision: what a CPU computes with. "fp32" is the file that the manifest names; see
+            `engines.precision.cpu_form`. OpenVINO takes bfloat16 for "auto" where there is AMX.
+        quantised: whether an INT8 form of the network may be taken.
         shared: socket of an engine server that is to run it; see `engines.shared_server`.
 
     Raises:
@@ -54,7 +57,12 @@ def load_engine(
         from engines.shared_engine import SharedEngine
 
         return SharedEngine(
-            manifest, shared, provider=provider, precision=precision, cache_folder=cache_folder
+            manifest,
+            shared,
+            provider=provider,
+            precision=precision,
+            quantised=quantised,
+            cache_folder=cache_folder,
         )
     data = verified_model_bytes(manifest)
 
@@ -62,7 +70,10 @@ def load_engine(
         _require_possible(manifest, name, precision)
         if name == "tensorrt":
             return _load_tensorrt(manifest, data, reason, cache_folder)
-        form, note = cpu_form(manifest, precision) if name == "cpu" else (manifest, "")
+        if name == "openvino":
+            return _load_openvino(manifest, data, reason, threads, precision)
+        is_cpu = name == "cpu" and quantised
+        form, note = cpu_form(manifest, precision) if is_cpu else (manifest, "")
         graph = data if form is manifest else verified_model_bytes(form)
         return _load_ort(form, graph, name, "; ".join(filter(None, (reason, note))), threads)
 
@@ -82,10 +93,6 @@ def load_engine(
 
 def _require_possible(manifest: ModelManifest, provider: str, precision: Precision) -> None:
     """Refuse what a provider cannot do, before its back end is imported."""
-    if provider == "openvino":
-        raise EngineLoadError(
-            manifest.path, "there is no OpenVINO back end, it did not pay; use provider: cpu"
-        )
     only = manifest.extra.get("only_provider", provider)
     if only != provider:
         raise EngineLoadError(manifest.path, f"was quantised for {only}, not for {provider}")
@@ -95,6 +102,21 @@ def _require_possible(manifest: ModelManifest, provider: str, precision: Precisi
             "precision: int8 is a choice for the CPU; elsewhere the graph that "
             "identity.generator names decides",
         )
+
+
+def _load_openvino(
+    manifest: ModelManifest, data: bytes, reason: str, threads: int, precision: Precision
+) -> Engine:
+    from engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(
+        data,
+        manifest.path,
+        model_name=f"{manifest.name} {manifest.version}",
+        threads=threads,
+        reason=reason,
+        precision="bf16" if precision == "auto" and has_amx() else "fp32",
+    )
 
 
 def _load_ort(

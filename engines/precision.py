@@ -12,7 +12,15 @@ from typing import Final, Literal
 from engines.errors import EngineLoadError
 from engines.manifest import ModelManifest, load_manifest
 
-__all__ = ["INT8_COMMAND", "Arithmetic", "Precision", "cpu_form", "int8_arithmetic", "int8_form"]
+__all__ = [
+    "INT8_COMMAND",
+    "Arithmetic",
+    "Precision",
+    "cpu_form",
+    "has_amx",
+    "int8_arithmetic",
+    "int8_form",
+]
 
 Precision = Literal["auto", "fp32", "int8"]
 Arithmetic = Literal["exact", "overflows", "unknown"]
@@ -22,6 +30,7 @@ _CPUINFO: Final = Path("/proc/cpuinfo")
 # Instructions that sum four products of bytes in 32 bits. Before them x86 sums pairs in 16 bits,
 # which overflows.
 _DOT_PRODUCTS: Final = frozenset({"avx512_vnni", "avx_vnni"})
+_AMX: Final = "amx_bf16"  # multiplies matrices of bfloat16
 
 
 def int8_arithmetic(cpuinfo: Path = _CPUINFO) -> Arithmetic:
@@ -30,14 +39,29 @@ def int8_arithmetic(cpuinfo: Path = _CPUINFO) -> Arithmetic:
     Args:
         cpuinfo: what the system says about its processors.
     """
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return "unknown"
-    flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), None)
+    flags = _flags(cpuinfo)
     if flags is None:
         return "unknown"
     return "overflows" if _DOT_PRODUCTS.isdisjoint(flags) else "exact"
+
+
+def has_amx(cpuinfo: Path = _CPUINFO) -> bool:
+    """Whether this processor multiplies matrices of bfloat16, as far as the system says.
+
+    Args:
+        cpuinfo: what the system says about its processors.
+    """
+    return _AMX in (_flags(cpuinfo) or ())
+
+
+def _flags(cpuinfo: Path) -> frozenset[str] | None:
+    """Instruction sets; None for all but x86 under Linux."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    flags = (line.split(":")[1].split() for line in lines if line.startswith("flags"))
+    return next((frozenset(names) for names in flags), None)
 
 
 def int8_form(manifest: ModelManifest) -> ModelManifest:

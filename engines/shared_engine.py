@@ -97,6 +97,7 @@ class SharedEngine:
         path: the server's socket.
         provider: as of `load_engine`.
         precision: as of `load_engine`.
+        quantised: as of `load_engine`.
         cache_folder: as of `load_engine`.
         patience_s: how long to wait for a server that is gone.
         sleep: waits for some seconds.
@@ -112,6 +113,7 @@ class SharedEngine:
         *,
         provider: str = "auto",
         precision: str = "fp32",
+        quantised: bool = True,
         cache_folder: Path | None = None,
         patience_s: float = 15.0,
         sleep: Callable[[float], None] = time.sleep,
@@ -122,6 +124,7 @@ class SharedEngine:
             "manifest": manifest_to(manifest),
             "provider": provider,
             "precision": precision,
+            "quantised": quantised,
             "cache_folder": None if cache_folder is None else str(cache_folder.absolute()),
         }
         self._lock = threading.Lock()

@@ -159,8 +159,9 @@ class EngineServer:
             threads=1,
             cache_folder=None if cache is None else Path(cache),
             precision=wanted["precision"],
+            quantised=wanted["quantised"],
         )
-        is_cpu = engine.describe().provider == "cpu"
+        is_cpu = engine.describe().provider in ("cpu", "openvino")
         return Batcher(engine, workers=self._workers if is_cpu else _DEVICE_WORKERS)
 
     def _found(self, key: str) -> Batcher:

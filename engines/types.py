@@ -35,7 +35,7 @@ class EngineInfo:
         provider: where it runs, such as "cpu" or "cuda".
         device: the device in words.
         model: model name and version.
-        precision: "fp32", "fp16" or "int8".
+        precision: "fp32", "fp16", "bf16" or "int8".
         reason: why this provider was chosen.
     """
 

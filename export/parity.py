@@ -37,12 +37,13 @@ class Tolerance:
 _TOLERANCES: Final = {
     "fp32": Tolerance(max_error=5e-3, min_cosine=0.9999, min_psnr_db=60.0),
     "fp16": Tolerance(max_error=5e-2, min_cosine=0.999, min_psnr_db=40.0),
+    "bf16": Tolerance(max_error=0.3, min_cosine=0.999, min_psnr_db=35.0),
     "int8": Tolerance(max_error=0.5, min_cosine=0.97, min_psnr_db=30.0),
 }
 
 
 def tolerance_for(precision: str) -> Tolerance:
-    """The tolerance of "fp32", "fp16" or "int8"."""
+    """The tolerance of "fp32", "fp16", "bf16" or "int8"."""
     return _TOLERANCES[precision]
 
 

@@ -17,7 +17,7 @@ from engines.arrays import AnyArray, UInt8Array
 from engines.errors import EngineError, EngineLoadError
 from engines.loader import load_engine
 from engines.manifest import ModelManifest
-from engines.precision import int8_arithmetic, int8_form
+from engines.precision import Precision, has_amx, int8_arithmetic, int8_form
 from export.inputs import recorded_inputs
 from export.parity import Difference, compare, tolerance_for
 from export.parts import split_generator
@@ -27,7 +27,7 @@ __all__ = ["RUNS", "ParityRow", "verify_model"]
 
 # What ships is held to its tolerance; variants that nobody gets unless he asks are only shown. An
 # INT8 form that lies beside its model ships too.
-_SHIPPED: Final = ("unoptimised", "parts", "pytorch", "cuda", "tensorrt")
+_SHIPPED: Final = ("unoptimised", "parts", "pytorch", "cuda", "openvino", "tensorrt")
 RUNS: Final = (*_SHIPPED, *VARIANTS)
 _HALF_CPUS: Final = ("aarch64", "arm64")  # where ONNX Runtime has float16 kernels
 _Outputs = list[dict[str, AnyArray]]
@@ -39,8 +39,9 @@ class ParityRow:
 
     Attributes:
         model: name and version.
-        run: "unoptimised", "parts" (E_attr, then G), "pytorch", "cuda", "tensorrt", "fp16", "int8"
-            (the shipped form where there is one) or "int8-tensorrt".
+        run: "unoptimised", "parts" (E_attr, then G), "pytorch", "cuda", "openvino" (in bfloat16
+            where that is what `auto` takes), "tensorrt", "fp16", "int8" (the shipped form where
+            there is one) or "int8-tensorrt".
         difference: from ONNX Runtime on the CPU; None if it was not run.
         beyond: what is out of tolerance.
         counts: whether that makes the command fail.
@@ -98,6 +99,8 @@ def verify_model(
             rows.append(_row(manifest, run, None, wrong, runs, "" if is_broken else str(exc)))
             continue
         precision = precision_of(run) if run in VARIANTS else "fp32"
+        if run == "openvino" and has_amx():
+            precision = "bf16"
         beyond = tuple(difference.beyond(tolerance_for(precision)))
         rows.append(_row(manifest, run, difference, beyond, runs, ""))
     return rows
@@ -124,6 +127,7 @@ def _outputs(
         "parts": _parts,
         "pytorch": _pytorch,
         "cuda": lambda m, f: _provider("cuda", m, f),
+        "openvino": lambda m, f: _provider("openvino", m, f, precision="auto"),
         "tensorrt": lambda m, f: _provider("tensorrt", m, f),
         "int8": _int8,
         "fp16": lambda m, f: _variant("fp16", m, f),
@@ -199,9 +203,11 @@ def _provider(
     provider: Any,  # noqa: ANN401 - one of the loader's literals
     manifest: ModelManifest,
     feeds: Sequence[Mapping[str, AnyArray]],
+    *,
+    precision: Precision = "fp32",
 ) -> _Outputs:
     try:
-        engine = load_engine(manifest, provider=provider)
+        engine = load_engine(manifest, provider=provider, precision=precision)
     except EngineError as exc:
         raise _NotRunError(getattr(exc, "reason", str(exc))) from exc
     try:

@@ -142,19 +142,17 @@ def load_models(config: AppConfig, *, threads: int) -> Models:
     detector, encoder, generator = manifests(config)
     landmarks = load_manifest(WEIGHTS_FOLDER / "landmarks.json")
     wanted = config.engine.precision
-    # The other two are too small, or asked too seldom. A detector of the user's own has no such
-    # form, so INT8 by name means the generator.
-    precisions: dict[str, Precision] = {
-        "generator": wanted,
-        "detector": "auto" if wanted == "int8" else wanted,
-    }
+    # A detector of the user's own has no INT8 form, so INT8 by name means the generator.
+    others: Precision = "auto" if wanted == "int8" else wanted
     engines = tuple(
         load_engine(
             manifest,
             provider=config.engine.provider,
             threads=threads,
             cache_folder=config.engine.cache_folder,
-            precision=precisions.get(manifest.name, "fp32"),
+            precision=wanted if manifest.name == "generator" else others,
+            # The other two are too small for INT8, or asked too seldom.
+            quantised=manifest.name in ("generator", "detector"),
             shared=config.engine.shared,
         )
         for manifest in (detector, encoder, generator, landmarks)

@@ -17,6 +17,7 @@ ALLOWED = {
     "av": ("streamer/source*.py", "streamer/sink*.py", "streamer/live_source*.py"),
     "onnxruntime": ("engines/ort_engine.py", "export/*.py", "training/*.py"),
     "tensorrt": ("engines/trt*.py", "export/trt*.py"),
+    "openvino": ("engines/openvino*.py",),
     "cuda": ("engines/trt_cuda.py",),
     "torch": ("training/*.py", "export/*.py"),
     "cryptography": (

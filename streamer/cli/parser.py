@@ -182,7 +182,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add_command(commands, "bench", "measure the networks on this machine")
     parser.add_argument(
-        "--provider", action="append", choices=("cpu", "cuda", "tensorrt"),
+        "--provider", action="append", choices=("cpu", "cuda", "openvino", "tensorrt"),
         help="only this one; repeatable",
     )  # fmt: skip
     parser.add_argument("--batch", type=int, action="append", metavar="N", help="default: 1 4 16")

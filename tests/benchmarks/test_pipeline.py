@@ -94,6 +94,16 @@ def test_stages_of_a_real_run(tmp_path: Path) -> None:
     assert [queue.name for queue in figure.queues] == ["analyse", "render"]
 
 
+@pytest.mark.slow
+def test_threads_of_openvino_count_as_networks(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is an extra: pip install .[openvino]")
+    figure = measure("720", 1, "openvino", 12, tmp_path)
+    assert figure.shares is not None
+    assert figure.overhead_ratio is not None
+    assert figure.shares["network threads of OpenVINO"] > 0.1
+    assert figure.overhead_ratio < 0.8
+
+
 def test_the_plot_is_one_bar_a_figure() -> None:
     svg = bar_svg("a < b", {"one": 1.0, "two": 4.0}, unit="ms")
     assert svg.count("<rect") == 3

@@ -75,7 +75,7 @@ def test_auto_says_what_it_chose_and_why(manifest: ModelManifest) -> None:
     assert info.reason.startswith("auto: ")
 
 
-@pytest.mark.parametrize("provider", ["openvino", "tensorrt"])
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_an_impossible_provider_is_one_clear_error(manifest: ModelManifest, provider: Any) -> None:  # noqa: ANN401 - the literal's values
     with pytest.raises(EngineLoadError) as caught:
         load_engine(manifest, provider=provider)

@@ -15,7 +15,7 @@ import engines.precision  # noqa: E402 - after the skip
 from engines.errors import EngineLoadError  # noqa: E402 - after the skip
 from engines.loader import load_engine  # noqa: E402 - after the skip
 from engines.manifest import ModelManifest, load_manifest, sha256_of  # noqa: E402 - after the skip
-from engines.precision import Arithmetic, cpu_form, int8_arithmetic  # noqa: E402 - after the skip
+from engines.precision import Arithmetic, cpu_form, has_amx, int8_arithmetic  # noqa: E402 - after the skip
 from tests.engines.test_trt_engine import pooling_model  # noqa: E402 - after the skip
 
 
@@ -155,3 +155,9 @@ def test_a_damaged_form_is_a_load_error(
 def test_a_graph_quantised_for_the_cpu_is_refused_elsewhere(form: ModelManifest) -> None:
     with pytest.raises(EngineLoadError, match="quantised for cpu, not for cuda"):
         load_engine(form, provider="cuda")
+
+
+def test_amx_is_known_by_its_flag(tmp_path: Path, with_vnni: Path) -> None:
+    assert not has_amx(with_vnni)
+    assert not has_amx(tmp_path / "none")
+    assert has_amx(_cpuinfo(tmp_path, "flags\t\t: fpu avx2 amx_bf16 amx_tile amx_int8"))
