@@ -27,7 +27,7 @@ class LossWeights:
     pairs: float = 2.5
     adversarial: float = 0.5
     features: float = 0.5
-    heads: float = 0.3
+    heads: float = 0.0
     perceptual: float = 2.0
     landmarks: float = 0.3
     teacher_landmarks: float = 0.5

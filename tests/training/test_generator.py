@@ -191,7 +191,7 @@ def _training(net: FaceSynthesis, mixture: Mixture | None = None) -> GeneratorTr
         features=_FakeFeatures(),
         teacher=_FakeTeacher(),
         composites=IdentityComposites(net.basis.new_ones((1, len(net.basis))).numpy()),
-        weights=LossWeights(),
+        weights=LossWeights(heads=0.3),
         mixture=mixture or _MIXTURE,
         rng=np.random.default_rng(0),
         generator=torch.Generator().manual_seed(0),
