@@ -36,7 +36,6 @@ __all__ = [
 
 # The threshold of the Face Recognition library, and of the paper.
 DLIB_TAU: Final = 0.6
-# The ArcFace crop in the middle of a 160 px canvas.
 _BATCH: Final = 16
 
 

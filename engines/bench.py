@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from engines.arrays import AnyArray
+from engines.cores import ON_CORES, usable_cores
 from engines.errors import EngineError
 from engines.loader import Provider, load_engine
 from engines.manifest import ModelManifest
@@ -29,7 +30,6 @@ _COLUMNS: Final = (
     "runs",
 )  # fmt: skip
 _PACKAGES: Final = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "numpy")
-_ON_CORES: Final = ("cpu", "openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def bench_model(
     for provider in plan.providers:
         for threads in plan.threads:
             why = ""
-            if provider not in _ON_CORES and threads != plan.threads[0]:
+            if provider not in ON_CORES and threads != plan.threads[0]:
                 why = "CPU threads make no difference here"
             else:
                 try:
@@ -198,9 +198,7 @@ def describe_machine() -> dict[str, Any]:
             continue
     return {
         "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": usable_cores(),
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -6,12 +6,13 @@ Backends are imported on demand, so that `run_stream.py --help` needs none of th
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from engines.errors import EngineLoadError
 from engines.manifest import ModelManifest, verified_model_bytes
-from engines.precision import Precision, cpu_form, has_amx
+from engines.precision import Precision, cpu_form, openvino_precision
 from engines.protocols import Engine
 
 __all__ = ["Provider", "load_engine"]
@@ -42,8 +43,8 @@ def load_engine(
             and `describe()` says which, and why not those before it.
         threads: CPU threads of one call; 0 lets the backend decide.
         cache_folder: where TensorRT keeps built engines; None: the user's cache folder.
-        precision: what a CPU computes with. "fp32" is the file that the manifest names; see
-            `engines.precision.cpu_form`. OpenVINO takes bfloat16 for "auto" where there is AMX.
+        precision: what a CPU computes with, see `engines.precision`; "fp32" is the file that the
+            manifest names.
         quantised: whether an INT8 form of the network may be taken.
         shared: socket of an engine server that is to run it; see `engines.shared_server`.
 
@@ -77,8 +78,16 @@ def load_engine(
         graph = data if form is manifest else verified_model_bytes(form)
         return _load_ort(form, graph, name, "; ".join(filter(None, (reason, note))), threads)
 
-    if provider != "auto":
-        return load(provider, "asked for")
+    return load(provider, "asked for") if provider != "auto" else _first_possible(manifest, load)
+
+
+def _first_possible(manifest: ModelManifest, load: Callable[[str, str], Engine]) -> Engine:
+    """What "auto" takes, told why.
+
+    Args:
+        manifest: which model.
+        load: provider and reason to a running engine.
+    """
     refused: list[str] = []
     for name in _AUTO_ORDER[:-1]:
         reason = "; ".join(["auto: the first that can run here", *refused])
@@ -115,7 +124,7 @@ def _load_openvino(
         model_name=f"{manifest.name} {manifest.version}",
         threads=threads,
         reason=reason,
-        precision="bf16" if precision == "auto" and has_amx() else "fp32",
+        precision=openvino_precision(precision),
     )
 
 

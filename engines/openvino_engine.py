@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from engines.arrays import AnyArray
+from engines.cores import usable_cores
 from engines.errors import EngineLoadError, EngineRunError
 from engines.feeds import check_feeds, smallest_feeds
 from engines.types import EngineInfo, TensorSpec
@@ -50,12 +50,10 @@ def _thread_settings(threads: int) -> dict[str, object]:
     Args:
         threads: of one call; 0: all cores.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    together = cores or 1
-    streams = together if threads == 1 else 1
+    cores = usable_cores()
     return {
-        "NUM_STREAMS": streams,
-        "INFERENCE_NUM_THREADS": together if threads in (0, 1) else threads,
+        "NUM_STREAMS": cores if threads == 1 else 1,
+        "INFERENCE_NUM_THREADS": cores if threads in (0, 1) else threads,
         # Pinned threads would all sit on the same cores when several cameras run.
         "ENABLE_CPU_PINNING": False,
     }

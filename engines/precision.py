@@ -20,6 +20,7 @@ __all__ = [
     "has_amx",
     "int8_arithmetic",
     "int8_form",
+    "openvino_precision",
 ]
 
 Precision = Literal["auto", "fp32", "int8"]
@@ -52,6 +53,11 @@ def has_amx(cpuinfo: Path = _CPUINFO) -> bool:
         cpuinfo: what the system says about its processors.
     """
     return _AMX in (_flags(cpuinfo) or ())
+
+
+def openvino_precision(precision: Precision) -> Literal["fp32", "bf16"]:
+    """What OpenVINO computes in: for "auto" bfloat16 where there is AMX."""
+    return "bf16" if precision == "auto" and has_amx() else "fp32"
 
 
 def _flags(cpuinfo: Path) -> frozenset[str] | None:

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from engines.cores import ON_CORES
 from engines.errors import EngineError, EngineLoadError
 from engines.loader import load_engine
 from engines.manifest import ModelManifest
@@ -161,8 +162,8 @@ class EngineServer:
             precision=wanted["precision"],
             quantised=wanted["quantised"],
         )
-        is_cpu = engine.describe().provider in ("cpu", "openvino")
-        return Batcher(engine, workers=self._workers if is_cpu else _DEVICE_WORKERS)
+        is_on_cores = engine.describe().provider in ON_CORES
+        return Batcher(engine, workers=self._workers if is_on_cores else _DEVICE_WORKERS)
 
     def _found(self, key: str) -> Batcher:
         with self._lock:

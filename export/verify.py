@@ -17,7 +17,7 @@ from engines.arrays import AnyArray, UInt8Array
 from engines.errors import EngineError, EngineLoadError
 from engines.loader import load_engine
 from engines.manifest import ModelManifest
-from engines.precision import Precision, has_amx, int8_arithmetic, int8_form
+from engines.precision import Precision, int8_arithmetic, int8_form, openvino_precision
 from export.inputs import recorded_inputs
 from export.parity import Difference, compare, tolerance_for
 from export.parts import split_generator
@@ -98,12 +98,16 @@ def verify_model(
             wrong: tuple[str, ...] = (str(exc),) if is_broken else ()
             rows.append(_row(manifest, run, None, wrong, runs, "" if is_broken else str(exc)))
             continue
-        precision = precision_of(run) if run in VARIANTS else "fp32"
-        if run == "openvino" and has_amx():
-            precision = "bf16"
-        beyond = tuple(difference.beyond(tolerance_for(precision)))
+        beyond = tuple(difference.beyond(tolerance_for(_precision(run))))
         rows.append(_row(manifest, run, difference, beyond, runs, ""))
     return rows
+
+
+def _precision(run: str) -> str:
+    """What a run computes in."""
+    if run == "openvino":
+        return openvino_precision("auto")
+    return precision_of(run) if run in VARIANTS else "fp32"
 
 
 def _row(

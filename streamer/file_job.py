@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -12,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
+from engines.cores import usable_cores
 from streamer.analysis import Analysis, analyse
 from streamer.config import AppConfig
 from streamer.interrupt import StopRequest
@@ -91,12 +91,7 @@ class FileReport:
 
 def worker_count(config: AppConfig) -> int:
     """Render threads: as asked for, or one per core that this process may use."""
-    if config.engine.workers:
-        return config.engine.workers
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on every platform
-        return os.cpu_count() or 1
+    return config.engine.workers or usable_cores()
 
 
 class _FileJob:

@@ -19,7 +19,8 @@ from torch import nn
 
 from engines.identity_composites import IdentityComposites
 from training.composites import COMPOSITES_FILE, bank_composites, load_composites, save_composites
-from training.face_features import FaceFeatures
+from training.discriminator import Discriminator, FeatureCritic
+from training.face_features import CHANNELS, FaceFeatures
 from training.face_synthesis import FaceSynthesis
 from training.generator_critics import Critics
 from training.generator_data import Batch, FaceBank, Floats, identity_basis, load_bank
@@ -92,7 +93,7 @@ def _build(
         state = read_weights(args.init)
         net = FaceSynthesis(state["basis"], Landmarks66(folded=True))
         net.load_state_dict(state)
-    critics = Critics()
+    critics = Critics(Discriminator(), FeatureCritic(CHANNELS))
     primary, features = readers[0], FaceFeatures(readers[1])
     encoder, inner_px = rebuild_encoder(args.encoder)
     own = OwnReader(encoder, inner_px=inner_px)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,7 +12,6 @@ from training.discriminator import (
     discriminator_loss,
     generator_loss,
 )
-from training.face_features import CHANNELS
 from training.face_synthesis import FaceSynthesis
 from training.generator_data import Batch
 from training.generator_draws import Fakes
@@ -24,8 +20,6 @@ from training.losses_identity import recogniser_window
 from training.losses_image import composite
 
 __all__ = ["Critics", "own_faces"]
-
-_CRITIC_WIDTH: Final = 48
 
 
 class Critics(nn.Module):
@@ -36,14 +30,13 @@ class Critics(nn.Module):
     not belong there tells them apart: painted eyes on a man, young brows on an old woman.
 
     Args:
-        width: Channels of the critic of pixels.
-        channels: Of the feature maps.
+        pixels: The first.
+        features: The second.
     """
 
-    def __init__(self, *, width: int = _CRITIC_WIDTH, channels: Sequence[int] = CHANNELS) -> None:
+    def __init__(self, pixels: Discriminator, features: FeatureCritic) -> None:
         super().__init__()
-        self.pixels = Discriminator(width=width)
-        self.features = FeatureCritic(channels)
+        self.pixels, self.features = pixels, features
         self.heads = LooksNet()
 
     def generator_losses(

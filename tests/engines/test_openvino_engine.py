@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("openvino", reason="OpenVINO is an extra: pip install .[openvino]")
 pytest.importorskip("onnx", reason="builds tiny models")
 
-import engines.loader
+import engines.precision
 from engines.arrays import Float32Array
 from engines.errors import EngineLoadError, EngineRunError
 from engines.loader import load_engine
@@ -134,7 +134,7 @@ def test_bfloat16_is_for_processors_that_multiply_it(
     precision: Any,  # noqa: ANN401 - the literal's values
     taken: str,
 ) -> None:
-    monkeypatch.setattr(engines.loader, "has_amx", lambda: has_amx)
+    monkeypatch.setattr(engines.precision, "has_amx", lambda: has_amx)
     asked: list[str] = []
 
     class _Noting(OpenVinoEngine):

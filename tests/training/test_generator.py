@@ -16,6 +16,10 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install .
 pytest.importorskip("onnx", reason="the export needs onnx")
 
 from tests.training.identities import basis, unit_rows  # noqa: E402 - after the skip
+from training.discriminator import (  # noqa: E402 - after the skip
+    Discriminator,
+    FeatureCritic,
+)
 from training.face_synthesis import FaceSynthesis  # noqa: E402 - after the skip
 from training.generator_critics import Critics  # noqa: E402 - after the skip
 from training.generator_data import (  # noqa: E402 - after the skip
@@ -185,7 +189,7 @@ class _FakeTeacher(Module):
 def _training(net: FaceSynthesis, mixture: Mixture | None = None) -> GeneratorTraining:
     return GeneratorTraining(
         net=net,
-        critics=Critics(width=4, channels=(4, 8)),
+        critics=Critics(Discriminator(width=4), FeatureCritic((4, 8), width=4)),
         own=_FakeReader(512),
         primary=_FakeReader(512),
         features=_FakeFeatures(),
